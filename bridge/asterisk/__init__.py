@@ -1,0 +1,1 @@
+"""The manager interface (AMI): connection, actions, snapshots, configuration snippets."""

@@ -1,0 +1,1 @@
+"""The `recbridge` command: one file a command."""

@@ -1,0 +1,69 @@
+"""What is going on now, as the API and the console show it, and whether we are fit for work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class PartyNow:
+    """A real leg of a running call. `talking` is False while it rings, waits or is alone."""
+
+    uniqueid: Uniqueid
+    channel: ChannelName
+    identity: Identity | None
+    name: str
+    number: str
+    outside: bool
+    talking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNow:
+    """What one rule does in a running call.
+
+    `state` is a section's state, `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or
+    `unmatched`; then `reason` names the first condition that failed.
+    """
+
+    rule_id: RuleId
+    name: str
+    state: str
+    file: int | None
+    identity: Identity | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallNow:
+    """A running call. `reason` says why nothing of it is recorded, None where something is."""
+
+    call_id: CallId
+    record_id: RecordId | None
+    direction: str
+    started_at: datetime
+    talking_since: datetime | None
+    dialed: str
+    queue: str
+    parties: tuple[PartyNow, ...]
+    rules: tuple[RuleNow, ...]
+    reason: str | None
+    audience: tuple[Identity, ...]
+
+
+class LiveCalls(Protocol):
+    """Gives the calls as they are this moment."""
+
+    def calls_now(self) -> Sequence[CallNow]:
+        """Oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """One thing that keeps us from doing our work: a stable code, and words for an admin with the remedy."""
+
+    code: str
+    message: str

@@ -1,0 +1,415 @@
+"""AMI message to typed event, or nothing.
+
+An AMI event goes in as anything that gives headers by name; what comes out is one of the frozen dataclasses below,
+or None for an event that nothing here needs. `parse` never raises: an event without the headers that it needs is None.
+Times are Asterisk's own where it says them (`timestampevents=yes` in manager.conf adds `Timestamp`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from bridge.core.ids import BridgeUniqueid, ChannelName, Linkedid, Uniqueid
+
+
+class Headers(Protocol):
+    """One AMI message. Names are exact; a header that is not there is the empty string."""
+
+    def header(self, name: str) -> str:
+        """The first value of a header, or ''."""
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header that repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSeen:
+    """A channel exists (Newchannel, or the start's snapshot).
+
+    `exten` is what was dialled on a channel that came in, `state_up` whether it is answered. Names and numbers are
+    the channel's own caller id, as raw text.
+    """
+
+    at: datetime
+    uniqueid: Uniqueid
+    linkedid: Linkedid
+    channel: ChannelName
+    caller_number: str
+    caller_name: str
+    context: str
+    exten: str
+    state_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStateChanged:
+    """Newstate: `state_up` when the channel is answered."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    state_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRenamed:
+    """Rename: a masquerade gives a channel another's name."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    channel: ChannelName
+
+
+@dataclass(frozen=True, slots=True)
+class CallerIdChanged:
+    """NewCallerid: what the channel says of itself."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    caller_number: str
+    caller_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelHungUp:
+    """Hangup: the end of a channel. `cause` is Q.850's number, None where Asterisk says none."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    cause: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialBegan:
+    """DialBegin: `caller` (None where the PBX itself calls) has `called` rung."""
+
+    at: datetime
+    caller: Uniqueid | None
+    called: Uniqueid
+    called_number: str
+    called_name: str
+    dial_string: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialEnded:
+    """DialEnd: `status` is Asterisk's DIALSTATUS word (ANSWER, BUSY, NOANSWER, CANCEL, CONGESTION, CHANUNAVAIL, …)."""
+
+    at: datetime
+    caller: Uniqueid | None
+    called: Uniqueid
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeEntered:
+    """BridgeEnter. `technology` tells a holding bridge from a talking one; `swap` is whose place it took."""
+
+    at: datetime
+    bridge: BridgeUniqueid
+    bridge_type: str
+    technology: str
+    uniqueid: Uniqueid
+    linkedid: Linkedid
+    channel: ChannelName
+    swap: Uniqueid | None
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeLeft:
+    """BridgeLeave."""
+
+    at: datetime
+    bridge: BridgeUniqueid
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeDestroyed:
+    """BridgeDestroy."""
+
+    at: datetime
+    bridge: BridgeUniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBridged:
+    """LocalBridge: the two halves of a Local channel."""
+
+    at: datetime
+    one: Uniqueid
+    two: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptimizationBegan:
+    """LocalOptimizationBegin: the pair is about to take itself out of the way."""
+
+    at: datetime
+    one: Uniqueid
+    two: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptimizationEnded:
+    """LocalOptimizationEnd."""
+
+    at: datetime
+    one: Uniqueid
+    two: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCallerJoined:
+    """QueueCallerJoin: the caller waits in `queue`."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class MixMonitorStarted:
+    """MixMonitorStart: somebody's, on this channel; Asterisk does not say whose."""
+
+    at: datetime
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class MixMonitorStopped:
+    """MixMonitorStop: somebody's, by StopMixMonitor. A hangup sends none."""
+
+    at: datetime
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMember:
+    """A channel in an Asterisk bridge, as a snapshot says it."""
+
+    bridge: BridgeUniqueid
+    bridge_type: str
+    technology: str
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """Everything that Asterisk has just now: what is not in it is gone."""
+
+    at: datetime
+    channels: tuple[ChannelSeen, ...]
+    members: tuple[BridgeMember, ...]
+    local_pairs: tuple[tuple[Uniqueid, Uniqueid], ...]
+
+
+Event = (
+    ChannelSeen
+    | ChannelStateChanged
+    | ChannelRenamed
+    | CallerIdChanged
+    | ChannelHungUp
+    | DialBegan
+    | DialEnded
+    | BridgeEntered
+    | BridgeLeft
+    | BridgeDestroyed
+    | LocalBridged
+    | LocalOptimizationBegan
+    | LocalOptimizationEnded
+    | QueueCallerJoined
+    | MixMonitorStarted
+    | MixMonitorStopped
+    | SnapshotTaken
+)
+
+_UP = "6"
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+
+
+def unescape(value: str) -> str:
+    r"""Undo the C escapes that AMI puts into CallerIDName and ConnectedLineName.
+
+    >>> unescape(r'Anna \"Ännchen\" M\\K')
+    'Anna "Ännchen" M\\K'
+    """
+    if "\\" not in value:
+        return value
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), value)
+
+
+def _number(value: str) -> str:
+    return "" if value == "<unknown>" else value
+
+
+def _name(value: str) -> str:
+    return "" if value == "<unknown>" else unescape(value)
+
+
+def _channel(message: Headers, at: datetime) -> Event | None:
+    return channel_seen(message, at)
+
+
+def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
+    """A channel as Newchannel and CoreShowChannel both describe it."""
+    uniqueid = message.header("Uniqueid")
+    channel = message.header("Channel")
+    if not uniqueid or not channel:
+        return None
+    return ChannelSeen(
+        at=at,
+        uniqueid=Uniqueid(uniqueid),
+        linkedid=Linkedid(message.header("Linkedid") or uniqueid),
+        channel=ChannelName(channel),
+        caller_number=_number(message.header("CallerIDNum")),
+        caller_name=_name(message.header("CallerIDName")),
+        context=message.header("Context"),
+        exten=message.header("Exten"),
+        state_up=message.header("ChannelState") == _UP,
+    )
+
+
+def _state(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    return (
+        ChannelStateChanged(at, Uniqueid(uniqueid), message.header("ChannelState") == _UP)
+        if uniqueid
+        else None
+    )
+
+
+def _rename(message: Headers, at: datetime) -> Event | None:
+    uniqueid, name = message.header("Uniqueid"), message.header("Newname")
+    return ChannelRenamed(at, Uniqueid(uniqueid), ChannelName(name)) if uniqueid and name else None
+
+
+def _callerid(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    if not uniqueid:
+        return None
+    return CallerIdChanged(
+        at, Uniqueid(uniqueid), _number(message.header("CallerIDNum")), _name(message.header("CallerIDName"))
+    )
+
+
+def _hangup(message: Headers, at: datetime) -> Event | None:
+    uniqueid, cause = message.header("Uniqueid"), message.header("Cause")
+    return (
+        ChannelHungUp(at, Uniqueid(uniqueid), int(cause) if cause.isdecimal() else None) if uniqueid else None
+    )
+
+
+def _dial_begin(message: Headers, at: datetime) -> Event | None:
+    called = message.header("DestUniqueid")
+    if not called:
+        return None
+    caller = message.header("Uniqueid")
+    return DialBegan(
+        at=at,
+        caller=Uniqueid(caller) if caller else None,
+        called=Uniqueid(called),
+        called_number=_number(message.header("DestCallerIDNum")),
+        called_name=_name(message.header("DestCallerIDName")),
+        dial_string=message.header("DialString"),
+    )
+
+
+def _dial_end(message: Headers, at: datetime) -> Event | None:
+    called = message.header("DestUniqueid")
+    caller = message.header("Uniqueid")
+    if not called:
+        return None
+    return DialEnded(at, Uniqueid(caller) if caller else None, Uniqueid(called), message.header("DialStatus"))
+
+
+def _bridge_enter(message: Headers, at: datetime) -> Event | None:
+    bridge, uniqueid = message.header("BridgeUniqueid"), message.header("Uniqueid")
+    if not bridge or not uniqueid:
+        return None
+    swap = message.header("SwapUniqueid")
+    return BridgeEntered(
+        at=at,
+        bridge=BridgeUniqueid(bridge),
+        bridge_type=message.header("BridgeType"),
+        technology=message.header("BridgeTechnology"),
+        uniqueid=Uniqueid(uniqueid),
+        linkedid=Linkedid(message.header("Linkedid") or uniqueid),
+        channel=ChannelName(message.header("Channel")),
+        swap=Uniqueid(swap) if swap else None,
+    )
+
+
+def _bridge_leave(message: Headers, at: datetime) -> Event | None:
+    bridge, uniqueid = message.header("BridgeUniqueid"), message.header("Uniqueid")
+    return BridgeLeft(at, BridgeUniqueid(bridge), Uniqueid(uniqueid)) if bridge and uniqueid else None
+
+
+def _bridge_destroy(message: Headers, at: datetime) -> Event | None:
+    bridge = message.header("BridgeUniqueid")
+    return BridgeDestroyed(at, BridgeUniqueid(bridge)) if bridge else None
+
+
+def _local(
+    kind: Callable[[datetime, Uniqueid, Uniqueid], Event],
+) -> Callable[[Headers, datetime], Event | None]:
+    def parse_pair(message: Headers, at: datetime) -> Event | None:
+        one, two = message.header("LocalOneUniqueid"), message.header("LocalTwoUniqueid")
+        return kind(at, Uniqueid(one), Uniqueid(two)) if one and two else None
+
+    return parse_pair
+
+
+def _queue_join(message: Headers, at: datetime) -> Event | None:
+    uniqueid, queue = message.header("Uniqueid"), message.header("Queue")
+    return QueueCallerJoined(at, Uniqueid(uniqueid), queue) if uniqueid and queue else None
+
+
+def _mixmonitor_start(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    return MixMonitorStarted(at, Uniqueid(uniqueid)) if uniqueid else None
+
+
+def _mixmonitor_stop(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    return MixMonitorStopped(at, Uniqueid(uniqueid)) if uniqueid else None
+
+
+PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
+    "Newchannel": _channel,
+    "Newstate": _state,
+    "Rename": _rename,
+    "NewCallerid": _callerid,
+    "Hangup": _hangup,
+    "DialBegin": _dial_begin,
+    "DialEnd": _dial_end,
+    "BridgeEnter": _bridge_enter,
+    "BridgeLeave": _bridge_leave,
+    "BridgeDestroy": _bridge_destroy,
+    "LocalBridge": _local(LocalBridged),
+    "LocalOptimizationBegin": _local(LocalOptimizationBegan),
+    "LocalOptimizationEnd": _local(LocalOptimizationEnded),
+    "QueueCallerJoin": _queue_join,
+    "MixMonitorStart": _mixmonitor_start,
+    "MixMonitorStop": _mixmonitor_stop,
+}
+"""The events that are understood, by Asterisk's name: also what Asterisk is asked to send."""
+
+
+def asterisk_time(message: Headers, received_at: datetime) -> datetime:
+    """When the event happened: its `Timestamp` (epoch seconds with a fraction), or when it came."""
+    stamp = message.header("Timestamp")
+    if not stamp:
+        return received_at
+    try:
+        return datetime.fromtimestamp(float(stamp), UTC)
+    except (ValueError, OverflowError, OSError):
+        return received_at
+
+
+def parse(message: Headers, received_at: datetime) -> Event | None:
+    """The typed event of an AMI message, or None where nothing here needs it."""
+    parser = PARSERS.get(message.header("Event"))
+    return parser(message, asterisk_time(message, received_at)) if parser is not None else None

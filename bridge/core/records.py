@@ -1,0 +1,253 @@
+"""What recbridge keeps: sections, facts, journal entries, CDRs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bridge.core.ids import (
+    CallId,
+    ChannelName,
+    FactNumber,
+    Identity,
+    RecordId,
+    RuleId,
+    SectionKey,
+    Uniqueid,
+)
+
+
+class SectionState(StrEnum):
+    """A section's life; which may follow which stands in `bridge.core.sections`."""
+
+    REQUESTED = "requested"
+    RECORDING = "recording"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    CLOSED = "closed"
+    STORED = "stored"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+class SectionType(StrEnum):
+    """Who wanted the section: a rule by itself, or a user."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReport:
+    """What a look into a finished WAV found.
+
+    `peak` and `rms` are per channel, 0.0 to 1.0 of full scale. `peaks` is for drawing: for each of `len(peaks) /
+    (2 * channels)` equal stretches of the file the lowest and highest sample of each channel, as signed bytes
+    (min, max, min, max, …), channel by channel within a stretch.
+    """
+
+    duration_s: float
+    size_bytes: int
+    sample_rate_hz: int
+    channels: int
+    peak: tuple[float, ...]
+    rms: tuple[float, ...]
+    peaks: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One MixMonitor run, one WAV.
+
+    `path` is relative to the spool. `leg` is the channel that MixMonitor runs on. `participants` are the users who
+    took part in its talk, so far. `reason` is a code that says why it failed or was lost.
+    """
+
+    record_id: RecordId
+    rule_id: RuleId
+    file: int
+    call_id: CallId
+    state: SectionState
+    type: SectionType
+    owner: Identity | None
+    leg: Uniqueid
+    leg_channel: ChannelName
+    headchannel: ChannelName
+    tailchannel: ChannelName
+    path: str
+    requested_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    participants: tuple[Identity, ...] = ()
+    tags: tuple[str, ...] = ()
+    mixmonitor_id: str | None = None
+    reason: str | None = None
+    report: AudioReport | None = None
+
+    @property
+    def key(self) -> SectionKey:
+        """What names this section."""
+        return SectionKey(self.record_id, self.rule_id, self.file)
+
+
+class FactKind(StrEnum):
+    """What happened. The words are stable: streams and scripts see them."""
+
+    CALL_BEGAN = "call.began"
+    CALL_JOINED = "call.joined"
+    CALL_ENDED = "call.ended"
+    TALK_BEGAN = "talk.began"
+    TALK_CHANGED = "talk.changed"
+    TALK_ENDED = "talk.ended"
+    RULES_ASKED = "rules.asked"
+    SECTION_REQUESTED = "section.requested"
+    SECTION_RECORDING = "section.recording"
+    SECTION_PAUSED = "section.paused"
+    SECTION_STOPPING = "section.stopping"
+    SECTION_CLOSED = "section.closed"
+    SECTION_STORED = "section.stored"
+    SECTION_FAILED = "section.failed"
+    SECTION_LOST = "section.lost"
+    SECTION_ALARM = "section.alarm"
+    FOREIGN_MIXMONITOR = "mixmonitor.foreign"
+    LEG_COMPROMISE = "section.least-bad-leg"
+    JOURNAL_ENTRY = "journal.entry"
+    RULES_LOADED = "rules.loaded"
+    ASTERISK_CONNECTED = "asterisk.connected"
+    ASTERISK_LOST = "asterisk.lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened. Never changed once it has its number.
+
+    `data` holds JSON values that are nobody's secret; `personal` the names and numbers of people, kept apart so that
+    they can be erased while the fact stays. `audience` are the users whom it concerns (empty: admins alone).
+    """
+
+    kind: FactKind
+    at: datetime
+    call_id: CallId | None = None
+    record_id: RecordId | None = None
+    rule_id: RuleId | None = None
+    file: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    personal: Mapping[str, str] = field(default_factory=dict)
+    audience: tuple[Identity, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedFact:
+    """A fact as it is kept, with its number."""
+
+    number: FactNumber
+    fact: Fact
+
+
+class JournalResult(StrEnum):
+    """How a call ended for one user."""
+
+    HANGUP = "hangup"
+    BUSY = "busy"
+    NOANSWER = "noanswer"
+    CANCEL = "cancel"
+    FAILED = "failed"
+    REDIRECT = "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One finished call as one user saw it.
+
+    `started_at` is when the call reached the user; `duration_s` until it left, `connected_s` of that in talk.
+    `name` and `number` are the other side's, `extension` the user's own. Its id is the number of the fact that
+    announces it, so it has none before it is kept.
+    """
+
+    call_id: CallId
+    user_id: str
+    identity: Identity
+    started_at: datetime
+    inbound: bool
+    internal: bool
+    duration_s: int
+    connected_s: int
+    device_id: str
+    device_name: str
+    location_id: str
+    location_name: str
+    name: str
+    number: str
+    prefix: str
+    result: JournalResult
+    result_details: str
+    via: str
+    via_details: str
+    extension: str
+    record_id: RecordId | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedEntry:
+    """A journal entry as it is kept: `number` is its id, and its fact's number."""
+
+    number: FactNumber
+    entry: JournalEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Cdr:
+    """One finished call.
+
+    `talked_s` is time in which two or more parties were connected. `record_ids` has more than one where calls that
+    both had recordings were joined. `end_reason` is the caller's Asterisk hangup cause.
+    """
+
+    call_id: CallId
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    direction: str
+    source_name: str
+    source_number: str
+    source_identity: Identity | None
+    destination_name: str
+    destination_number: str
+    destination_identity: Identity | None
+    dialed: str
+    context: str
+    queue: str
+    talked_s: float
+    hangup_cause: int | None
+    record_ids: tuple[RecordId, ...]
+    participants: tuple[Identity, ...]
+
+
+_PERSONAL = ("name", "number")
+
+
+def journal_fact(entry: JournalEntry) -> Fact:
+    """The fact that announces a journal entry, the other side's name and number kept apart."""
+    fields: dict[str, Any] = {f.name: getattr(entry, f.name) for f in dataclass_fields(entry)}
+    personal = {name: str(fields.pop(name)) for name in _PERSONAL}
+    fields["started_at"] = entry.started_at.isoformat()
+    return Fact(
+        kind=FactKind.JOURNAL_ENTRY,
+        at=entry.started_at + timedelta(seconds=entry.duration_s),
+        call_id=entry.call_id,
+        record_id=entry.record_id,
+        data=fields,
+        personal=personal,
+        audience=(entry.identity,),
+    )
+
+
+def entry_of(fact: Fact) -> JournalEntry:
+    """The journal entry that a fact of kind JOURNAL_ENTRY announces; what was erased is ''."""
+    fields = dict(fact.data)
+    fields["started_at"] = datetime.fromisoformat(fields["started_at"])
+    fields["result"] = JournalResult(fields["result"])
+    return JournalEntry(**fields, **{name: fact.personal.get(name, "") for name in _PERSONAL})
