@@ -16,7 +16,7 @@ BridgeUniqueid = NewType("BridgeUniqueid", str)
 """An Asterisk bridge's id (a UUID)."""
 
 CallId = NewType("CallId", str)
-"""A call's name inside recbridge: the Linkedid under which it was first seen. The older of two joined calls keeps its own."""
+"""A call's name inside recbridge: the Linkedid under which it was first seen. Of two joined calls the older's stays."""
 
 RecordId = NewType("RecordId", str)
 """`<caller's uniqueid>_<other party's uniqueid>` with `.` written `-`; see `record_id`."""

@@ -274,11 +274,7 @@ def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
 
 def _state(message: Headers, at: datetime) -> Event | None:
     uniqueid = message.header("Uniqueid")
-    return (
-        ChannelStateChanged(at, Uniqueid(uniqueid), message.header("ChannelState") == _UP)
-        if uniqueid
-        else None
-    )
+    return ChannelStateChanged(at, Uniqueid(uniqueid), message.header("ChannelState") == _UP) if uniqueid else None
 
 
 def _rename(message: Headers, at: datetime) -> Event | None:
@@ -297,9 +293,7 @@ def _callerid(message: Headers, at: datetime) -> Event | None:
 
 def _hangup(message: Headers, at: datetime) -> Event | None:
     uniqueid, cause = message.header("Uniqueid"), message.header("Cause")
-    return (
-        ChannelHungUp(at, Uniqueid(uniqueid), int(cause) if cause.isdecimal() else None) if uniqueid else None
-    )
+    return ChannelHungUp(at, Uniqueid(uniqueid), int(cause) if cause.isdecimal() else None) if uniqueid else None
 
 
 def _dial_begin(message: Headers, at: datetime) -> Event | None:

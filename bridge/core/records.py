@@ -247,7 +247,7 @@ def journal_fact(entry: JournalEntry) -> Fact:
 
 def entry_of(fact: Fact) -> JournalEntry:
     """The journal entry that a fact of kind JOURNAL_ENTRY announces; what was erased is ''."""
-    fields = dict(fact.data)
+    fields: dict[str, Any] = {**fact.data, **{name: fact.personal.get(name, "") for name in _PERSONAL}}
     fields["started_at"] = datetime.fromisoformat(fields["started_at"])
     fields["result"] = JournalResult(fields["result"])
-    return JournalEntry(**fields, **{name: fact.personal.get(name, "") for name in _PERSONAL})
+    return JournalEntry(**fields)
