@@ -1,0 +1,131 @@
+"""What one `commit()` asks for, made ready: rows that want only their numbers."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bridge.core.access import Token
+from bridge.core.ids import FactNumber, SectionKey
+from bridge.core.records import Cdr, Fact, JournalEntry, NumberedFact, Section, journal_fact
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection
+from bridge.storage import rows, statements
+from bridge.storage.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class _FactRows:
+    fact: Fact
+    row: Row
+    personal: list[Row]
+    entry: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class _SectionRows:
+    row: Row
+    key: Row
+    participants: list[Row]
+    peaks: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class _CdrRows:
+    row: Row
+    records: list[Row]
+    participants: list[Row]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Changes that are kept together or not at all. `done` is settled once they are on disk or refused.
+
+    `taken` is set when the writer has begun with it: before that it can be withdrawn by cancelling `done`.
+    """
+
+    done: "asyncio.Future[None]"
+    taken: bool = False
+    numbered: list[NumberedFact] = field(default_factory=list)
+    facts: list[_FactRows] = field(default_factory=list)
+    # The last one of each key: what a key held for a moment inside a commit nobody can see.
+    sections: dict[SectionKey, _SectionRows] = field(default_factory=dict)
+    cdrs: list[_CdrRows] = field(default_factory=list)
+    tokens: list[Row] = field(default_factory=list)
+
+    def add(self, change: Change, systemname: str) -> None:
+        """Take one more change. Raises TypeError or ValueError for values that have no row."""
+        match change:
+            case AppendFact(fact):
+                self._add_fact(fact, None, systemname)
+            case AddJournalEntry(entry):
+                self._add_fact(journal_fact(entry), entry, systemname)
+            case PutSection(section):
+                self._put_section(section, systemname)
+            case AddCdr(cdr):
+                self._add_cdr(cdr, systemname)
+
+    def add_token(self, token: Token, systemname: str) -> None:
+        """Take a new token."""
+        self.tokens.append(rows.token_row(token, systemname))
+
+    def _add_fact(self, fact: Fact, entry: JournalEntry | None, systemname: str) -> None:
+        entry_row = None if entry is None else rows.entry_row(entry, systemname)
+        self.facts.append(
+            _FactRows(fact, rows.fact_row(fact, systemname), rows.personal_rows(fact, systemname), entry_row)
+        )
+
+    def _put_section(self, section: Section, systemname: str) -> None:
+        key = rows.key_row(section.key)
+        row = rows.section_row(section, systemname)
+        report = section.report
+        peaks = None if report is None else {**key, "systemname": row["systemname"], "peaks": report.peaks}
+        participants = [{**key, **one} for one in rows.list_rows(section.participants, systemname)]
+        self.sections[section.key] = _SectionRows(row, key, participants, peaks)
+
+    def _add_cdr(self, cdr: Cdr, systemname: str) -> None:
+        self.cdrs.append(
+            _CdrRows(
+                rows.cdr_row(cdr, systemname),
+                rows.list_rows(cdr.record_ids, systemname),
+                rows.list_rows(cdr.participants, systemname),
+            )
+        )
+
+
+def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tuple[str, list[Row]]]:
+    """The statements, each with its rows, that keep these batches; gives every fact and CDR its number."""
+    facts: list[Row] = []
+    personal: list[Row] = []
+    entries: list[Row] = []
+    for batch in batches:
+        batch.numbered = []
+        for one in batch.facts:
+            last_fact += 1
+            batch.numbered.append(NumberedFact(FactNumber(last_fact), one.fact))
+            facts.append({**one.row, "number": last_fact})
+            personal += [{**value, "fact": last_fact} for value in one.personal]
+            if one.entry is not None:
+                entries.append({**one.entry, "id": last_fact})
+    yield statements.ADD_FACT, facts
+    yield statements.ADD_PERSONAL, personal
+    yield statements.ADD_ENTRY, entries
+
+    sections: dict[SectionKey, _SectionRows] = {}
+    for batch in batches:
+        sections |= batch.sections
+    yield statements.PUT_SECTION, [one.row for one in sections.values()]
+    yield statements.FORGET_PARTICIPANTS, [one.key for one in sections.values()]
+    yield statements.ADD_PARTICIPANT, [row for one in sections.values() for row in one.participants]
+    yield statements.FORGET_PEAKS, [one.key for one in sections.values()]
+    yield statements.ADD_PEAKS, [one.peaks for one in sections.values() if one.peaks is not None]
+
+    numbered_cdrs = list(enumerate((one for batch in batches for one in batch.cdrs), start=last_cdr + 1))
+    yield statements.ADD_CDR, [{**one.row, "id": number} for number, one in numbered_cdrs]
+    yield (
+        statements.ADD_CDR_RECORD,
+        [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.records],
+    )
+    yield (
+        statements.ADD_CDR_PARTICIPANT,
+        [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.participants],
+    )
+    yield statements.ADD_ACCESS, [row for batch in batches for row in batch.tokens]

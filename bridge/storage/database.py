@@ -1,0 +1,253 @@
+"""The embedded store: SQLite through aiosqlite. Every error is a StoreError that names the remedy."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import aiosqlite
+
+from bridge.core.access import Token
+from bridge.core.errors import StoreError
+from bridge.core.ids import FactNumber, Identity, RecordId, SectionKey
+from bridge.core.records import NumberedEntry, NumberedFact, Section
+from bridge.core.store import Change
+from bridge.storage import rows, statements
+from bridge.storage.batch import Batch, plan
+from bridge.storage.opening import connect
+from bridge.storage.sqlite_errors import is_trouble, store_error
+
+_COMMITS_WAITING = 4096
+_READS_WAITING = 256
+
+
+class SqliteStore:
+    """A `bridge.core.store.Store` in one file (WAL, synchronous=FULL).
+
+    All `commit()` calls that have queued up while the disk was busy share the next transaction; if it fails because of
+    one of them, each is tried alone. A cancelled `commit()` is withdrawn if the writer has not begun with it. Reads go
+    over a connection of their own, one at a time. At the bounds of both queues (4,096 commits, 256 reads) a call is
+    refused at once.
+    """
+
+    def __init__(
+        self, path: Path, systemname: str, writer: aiosqlite.Connection, reader: aiosqlite.Connection, wait_s: float
+    ) -> None:
+        self._path = path
+        self._systemname = systemname
+        self._writer = writer
+        self._reader = reader
+        self._wait_s = wait_s
+        self._queue: deque[Batch] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._read_lock = asyncio.Lock()
+        self._reads = 0
+        self._write_task = asyncio.create_task(self._write_all(), name="store-writer")
+
+    @classmethod
+    async def open(
+        cls, path: Path, systemname: str, *, busy_s: float = 5.0, wait_s: float = 30.0, check_s: float = 10.0
+    ) -> Self:
+        """Open or make the database at `path`, bring it to this code's schema, and stamp rows with `systemname`.
+
+        `busy_s` is how long another program's lock is waited for, `wait_s` how long a call may wait in all, `check_s`
+        how long a search for damage may take (about 1 s for each GB; a larger database is searched in part). A missing
+        file is made with mode 0600; its folder must exist. Raises StoreError.
+        """
+        writer, reader = await connect(path, busy_s, check_s)
+        return cls(path, systemname, writer, reader, wait_s)
+
+    async def close(self) -> None:
+        """Keep what is queued, then close; later calls raise StoreError."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake.set()
+        try:
+            await asyncio.wait_for(self._write_task, self._wait_s)
+        except TimeoutError as error:
+            for connection in (self._reader, self._writer):
+                connection.stop()  # closes once the disk answers; nobody waits for that
+            raise StoreError(
+                f"database {self._path}: its disk does not answer: see `dmesg`", reason="timeout"
+            ) from error
+        # The last to close clears the WAL, which the reader may not do.
+        await self._reader.close()
+        await self._writer.close()
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
+        """Keep all changes in their order, or none; on return they are on disk. Gives the new facts, numbered.
+
+        Raises StoreError; its detail `kept` is `no`, or `unknown` where the disk did not answer in time.
+        """
+        batch = self._new_batch()
+        try:
+            for change in changes:
+                batch.add(change, self._systemname)
+        except (TypeError, ValueError) as error:
+            raise self._error(error) from error
+        if changes:
+            await self._kept(batch)
+        return batch.numbered
+
+    async def add_token(self, token: Token) -> None:
+        """Keep a new token. Raises StoreError where there is one with its id."""
+        batch = self._new_batch()
+        batch.add_token(token, self._systemname)
+        await self._kept(batch)
+
+    async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
+        """Up to `limit` facts with a higher number, in order, without gaps."""
+        return [rows.fact_of(row) for row in await self._read(statements.FACTS_AFTER, number, limit)]
+
+    async def fact_bounds(self) -> tuple[FactNumber, FactNumber]:
+        """The lowest and the highest number kept; (1, 0) where there is none."""
+        ((lowest, highest),) = await self._read(statements.FACT_BOUNDS)
+        return FactNumber(lowest), FactNumber(highest)
+
+    async def section(self, key: SectionKey) -> Section | None:
+        """One section."""
+        found = await self._read(statements.SECTION, *key)
+        return rows.section_of(found[0]) if found else None
+
+    async def sections_of(self, record_id: RecordId) -> Sequence[Section]:
+        """A record's sections, by rule and file."""
+        return [rows.section_of(row) for row in await self._read(statements.SECTIONS_OF, record_id)]
+
+    async def open_sections(self) -> Sequence[Section]:
+        """Sections that are in no final state (stored, failed, lost), in the order in which they were first kept."""
+        return [rows.section_of(row) for row in await self._read(statements.OPEN_SECTIONS)]
+
+    async def journal(self, identity: Identity | None, limit: int) -> Sequence[NumberedEntry]:
+        """The newest entries first, of one user or of all."""
+        if identity is None:
+            found = await self._read(statements.JOURNAL, limit)
+        else:
+            found = await self._read(statements.JOURNAL_OF_IDENTITY, identity, limit)
+        return [rows.entry_of(row) for row in found]
+
+    async def journal_of_record(self, record_id: RecordId) -> Sequence[NumberedEntry]:
+        """The entries of the calls that wrote into this record (their own or, by their CDR, too), oldest first."""
+        return [rows.entry_of(row) for row in await self._read(statements.JOURNAL_OF_RECORD, record_id)]
+
+    async def token(self, token_id: str) -> Token | None:
+        """The token with this public part, expired or not."""
+        found = await self._read(statements.ACCESS, token_id)
+        return rows.token_of(found[0]) if found else None
+
+    def _new_batch(self) -> Batch:
+        return Batch(asyncio.get_running_loop().create_future())
+
+    async def _kept(self, batch: Batch) -> None:
+        if self._closing:
+            raise StoreError(f"database {self._path}: it is closed", reason="closed", kept="no")
+        if len(self._queue) >= _COMMITS_WAITING:
+            raise StoreError(
+                f"database {self._path}: {_COMMITS_WAITING} commits wait already: its disk is too slow or locked",
+                reason="overloaded",
+                kept="no",
+            )
+        self._queue.append(batch)
+        self._wake.set()
+        try:
+            await asyncio.wait_for(batch.done, self._wait_s)
+        except TimeoutError as error:
+            raise StoreError(
+                f"database {self._path}: no answer from its disk within {self._wait_s:g} s: check its load and `dmesg`",
+                reason="timeout",
+                kept="unknown" if batch.taken else "no",
+            ) from error
+
+    async def _write_all(self) -> None:
+        while not self._closing or self._queue:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batches = [batch for batch in self._queue if not batch.done.done()]
+                self._queue.clear()
+                await self._settle(batches)
+
+    async def _settle(self, batches: Sequence[Batch]) -> None:
+        error = await self._try(batches)
+        if error is None or len(batches) <= 1 or is_trouble(error):
+            for batch in batches:
+                self._answer(batch, error)
+            return
+        trouble: Exception | None = None
+        for batch in batches:
+            # Once the database itself is in trouble, the rest would only wait for the same.
+            alone = trouble or await self._try([batch])
+            if alone is not None and is_trouble(alone):
+                trouble = alone
+            self._answer(batch, alone)
+
+    async def _try(self, batches: Sequence[Batch]) -> Exception | None:
+        """One transaction; gives what went wrong, after which nothing of it is kept."""
+        for batch in batches:
+            batch.taken = True
+        try:
+            await self._writer.execute(statements.BEGIN)
+            last_fact = await self._number(statements.LAST_FACT)
+            last_cdr = await self._number(statements.LAST_CDR)
+            for sql, some in plan(batches, last_fact, last_cdr):
+                if some:
+                    await self._writer.executemany(sql, some)
+            await self._writer.execute("COMMIT")
+        except Exception as error:
+            # sqlite3's own, or an OverflowError and the like for a value.
+            if self._writer.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # the first error says more
+                    await self._writer.execute("ROLLBACK")
+            return error
+        return None
+
+    async def _number(self, sql: str) -> int:
+        ((value,),) = await self._writer.execute_fetchall(sql)
+        return int(value)
+
+    def _answer(self, batch: Batch, error: Exception | None) -> None:
+        if batch.done.done():
+            return  # its caller has gone
+        if error is None:
+            batch.done.set_result(None)
+        else:
+            batch.done.set_exception(self._error(error))
+
+    def _error(self, error: Exception) -> StoreError:
+        made = store_error(error, self._path)
+        made.details["kept"] = "no"
+        return made
+
+    async def _read(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
+        if self._closing:
+            raise StoreError(f"database {self._path}: it is closed", reason="closed")
+        if self._reads >= _READS_WAITING:
+            raise StoreError(f"database {self._path}: {_READS_WAITING} reads wait already", reason="overloaded")
+        self._reads += 1
+        try:
+            bound = [rows.text_in(value) if isinstance(value, str) else value for value in values]
+            async with asyncio.timeout(self._wait_s), self._read_lock:
+                return await self._read_alone(sql, bound)
+        except TimeoutError as error:
+            raise StoreError(
+                f"database {self._path}: a read took more than {self._wait_s:g} s: check its disk's load",
+                reason="timeout",
+            ) from error
+        except (OverflowError, UnicodeEncodeError):
+            return []  # no row holds such a value
+        except sqlite3.Error as error:
+            raise store_error(error, self._path) from error
+        finally:
+            self._reads -= 1
+
+    async def _read_alone(self, sql: str, values: Sequence[object]) -> Sequence[sqlite3.Row]:
+        try:
+            return list(await self._reader.execute_fetchall(sql, values))
+        except asyncio.CancelledError:
+            # Its thread is ours alone while we hold the lock: nobody else's read is broken off.
+            await self._reader.interrupt()
+            raise

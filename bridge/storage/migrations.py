@@ -1,0 +1,99 @@
+"""Brings a database to the schema of this code: numbered SQL files, one transaction each, a backup before each."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiosqlite
+
+from bridge.core.errors import StoreError
+
+SCHEMA = Path(__file__).parent / "schema"
+"""`0001_initial.sql`, `0002_….sql`: each ends by setting `user_version` to its own number."""
+
+
+async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCHEMA) -> None:
+    """Apply the files that `database` (at `path`, autocommit) has not seen yet, in order.
+
+    Before each, a database that holds something is copied beside itself as `<name>.v<version>-<UTC time>.bak`. Raises
+    StoreError for a database that is newer than the code or somebody else's, sqlite3.Error for what SQLite says no to;
+    the database is then as it was before the file that failed.
+    """
+    files = await asyncio.to_thread(_files, folder)
+    version = await _number(database, "PRAGMA user_version")
+    newest = max(files)
+    if version > newest:
+        raise StoreError(
+            f"database {path}: it was written by a newer recbridge (schema {version}, this one knows {newest}): "
+            "install that version again, or put the backup from before the upgrade back",
+            reason="newer",
+        )
+    if version == 0 and await _number(database, "SELECT count(*) FROM sqlite_master"):
+        raise StoreError(
+            f"database {path}: it belongs to another program: name another file in `database:`", reason="foreign"
+        )
+    for number in sorted(number for number in files if number > version):
+        if number > 1:
+            await _back_up(database, path, number - 1)
+        await _apply(database, files[number], number)
+
+
+async def _apply(database: aiosqlite.Connection, file: Path, number: int) -> None:
+    statements = list(_statements(await asyncio.to_thread(file.read_text, encoding="utf-8")))
+    await database.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have done it while we waited for the lock.
+        if await _number(database, "PRAGMA user_version") < number:
+            for statement in statements:
+                await database.execute(statement)
+            if await database.execute_fetchall("PRAGMA foreign_key_check"):
+                raise StoreError(f"{file.name}: it leaves rows that point nowhere", reason="migration")
+            if await _number(database, "PRAGMA user_version") != number:
+                raise StoreError(f"{file.name}: it does not set user_version to {number}", reason="migration")
+        await database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            await database.execute("ROLLBACK")
+        raise
+
+
+async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> None:
+    backup = path.with_name(f"{path.name}.v{version}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.bak")
+    try:
+        # Made by us first, since it holds what the database holds: nobody else may read it.
+        await asyncio.to_thread(backup.touch, mode=0o600, exist_ok=False)
+        await database.execute("VACUUM INTO ?", (str(backup),))
+        await asyncio.to_thread(_sync, backup)
+    except BaseException:
+        backup.unlink(missing_ok=True)
+        raise
+
+
+def _files(folder: Path) -> dict[int, Path]:
+    return {int(file.name[:4]): file for file in folder.glob("[0-9][0-9][0-9][0-9]_*.sql")}
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The script's statements one by one: `executescript` would commit before the first."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+async def _number(database: aiosqlite.Connection, sql: str) -> int:
+    ((value,),) = await database.execute_fetchall(sql)
+    return int(value)

@@ -1,0 +1,76 @@
+"""Opens a database for the store: made private, searched for damage, brought to this code's schema."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+import aiosqlite
+
+from bridge.core.errors import StoreError
+from bridge.storage.migrations import migrate
+from bridge.storage.rows import text_out
+from bridge.storage.sqlite_errors import store_error
+
+
+async def connect(path: Path, busy_s: float, check_s: float) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:
+    """A connection to write and one to read, both in autocommit; raises StoreError with neither left open."""
+    connections: list[aiosqlite.Connection] = []
+    try:
+        await asyncio.to_thread(_make_private, path)
+        for _ in range(2):
+            connection = await aiosqlite.connect(path, timeout=busy_s, isolation_level=None)
+            connections.append(connection)
+            connection.row_factory = sqlite3.Row
+            connection.text_factory = text_out
+        writer, reader = connections
+        await _search_damage(writer, path, check_s)
+        await migrate(writer, path)
+        await _set_up(writer, path)
+        await reader.execute("PRAGMA query_only = ON")
+    except BaseException as error:
+        for connection in connections:
+            await connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise store_error(error, path) from error
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"database {path}: {error.strerror}: make the folder {path.parent}, and let it belong to the user that "
+                "recbridge runs as",
+                reason="cannot-open",
+            ) from error
+        raise
+    return writer, reader
+
+
+def _make_private(path: Path) -> None:
+    """Personal data is in it: nobody but its owner may read it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+async def _search_damage(writer: aiosqlite.Connection, path: Path, check_s: float) -> None:
+    try:
+        async with asyncio.timeout(check_s):
+            ((verdict,),) = await writer.execute_fetchall("PRAGMA quick_check(1)")
+    except (TimeoutError, asyncio.CancelledError) as error:
+        await writer.interrupt()
+        if isinstance(error, TimeoutError):
+            return  # nothing found in what there was time for
+        raise
+    if verdict != "ok":
+        damage = sqlite3.DatabaseError(verdict)
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise store_error(damage, path)
+
+
+async def _set_up(writer: aiosqlite.Connection, path: Path) -> None:
+    ((mode,),) = await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise StoreError(
+            f"database {path}: it cannot have a WAL there: its folder must be on a local disk", reason="no-wal"
+        )
+    await writer.execute("PRAGMA synchronous = FULL")
+    # Not before the migrations: one may have to rebuild a table that others point to.
+    await writer.execute("PRAGMA foreign_keys = ON")

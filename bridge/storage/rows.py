@@ -1,0 +1,253 @@
+"""What is kept, as rows, and back."""
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bridge.core.access import Role, Scope, Token
+from bridge.core.ids import CallId, ChannelName, FactNumber, Identity, RecordId, RuleId, SectionKey, Uniqueid
+from bridge.core.records import (
+    AudioReport,
+    Cdr,
+    Fact,
+    FactKind,
+    JournalEntry,
+    JournalResult,
+    NumberedEntry,
+    NumberedFact,
+    Section,
+    SectionState,
+    SectionType,
+)
+
+Row = dict[str, Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def text_in(value: str | None) -> str | bytes | None:
+    """A text for `CAST(? AS TEXT)`: Asterisk's own bytes, also where they are no valid UTF-8."""
+    return value if value is None or value.isascii() else value.encode("utf-8", "surrogateescape")
+
+
+def text_out(value: bytes) -> str:
+    """The text_factory that undoes `text_in`."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _time_in(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def _time_out(value: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _time_or_none(value: int | None) -> datetime | None:
+    return None if value is None else _time_out(value)
+
+
+def _json(value: Any) -> str:
+    # ASCII, so that it is valid UTF-8 whatever the values hold.
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _texts(row: Row) -> Row:
+    return {name: text_in(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def fact_row(fact: Fact, systemname: str) -> Row:
+    """All but the number."""
+    return _texts(
+        {
+            "systemname": systemname,
+            "kind": fact.kind.value,
+            "at": _time_in(fact.at),
+            "call_id": fact.call_id,
+            "record_id": fact.record_id,
+            "rule_id": fact.rule_id,
+            "file": fact.file,
+            "data": _json(dict(fact.data)),
+            "audience": _json(fact.audience),
+        }
+    )
+
+
+def personal_rows(fact: Fact, systemname: str) -> list[Row]:
+    """One row for each personal value, all but the fact's number."""
+    return [_texts({"systemname": systemname, "name": name, "value": value}) for name, value in fact.personal.items()]
+
+
+def fact_of(row: sqlite3.Row) -> NumberedFact:
+    """From a row of facts, with `personal` as a JSON object of what is not erased."""
+    return NumberedFact(
+        FactNumber(row["number"]),
+        Fact(
+            kind=FactKind(row["kind"]),
+            at=_time_out(row["at"]),
+            call_id=row["call_id"],
+            record_id=row["record_id"],
+            rule_id=row["rule_id"],
+            file=row["file"],
+            data=json.loads(row["data"]),
+            personal=json.loads(row["personal"]),
+            audience=tuple(json.loads(row["audience"])),
+        ),
+    )
+
+
+def key_row(key: SectionKey) -> Row:
+    """The columns that name a section."""
+    return {"record_id": text_in(key.record_id), "rule_id": key.rule_id, "file": key.file}
+
+
+def section_row(section: Section, systemname: str) -> Row:
+    """All but the participants and the peaks."""
+    report = section.report
+    return _texts(
+        {
+            "systemname": systemname,
+            "record_id": section.record_id,
+            "rule_id": section.rule_id,
+            "file": section.file,
+            "call_id": section.call_id,
+            "state": section.state.value,
+            "type": section.type.value,
+            "owner": section.owner,
+            "leg": section.leg,
+            "leg_channel": section.leg_channel,
+            "headchannel": section.headchannel,
+            "tailchannel": section.tailchannel,
+            "path": section.path,
+            "requested_at": _time_in(section.requested_at),
+            "started_at": _time_in(section.started_at),
+            "ended_at": _time_in(section.ended_at),
+            "tags": _json(section.tags),
+            "mixmonitor_id": section.mixmonitor_id,
+            "reason": section.reason,
+            "duration_s": report and report.duration_s,
+            "size_bytes": report and report.size_bytes,
+            "sample_rate_hz": report and report.sample_rate_hz,
+            "channels": report and report.channels,
+            "peak": report and _json(report.peak),
+            "rms": report and _json(report.rms),
+            "sha256": report and report.sha256,
+        }
+    )
+
+
+def _report_of(row: sqlite3.Row) -> AudioReport | None:
+    if row["sha256"] is None:
+        return None
+    return AudioReport(
+        duration_s=row["duration_s"],
+        size_bytes=row["size_bytes"],
+        sample_rate_hz=row["sample_rate_hz"],
+        channels=row["channels"],
+        peak=tuple(json.loads(row["peak"])),
+        rms=tuple(json.loads(row["rms"])),
+        peaks=row["peaks"],
+        sha256=row["sha256"],
+    )
+
+
+def section_of(row: sqlite3.Row) -> Section:
+    """From a row of sections, with `participants` as a JSON list and `peaks`."""
+    return Section(
+        record_id=RecordId(row["record_id"]),
+        rule_id=RuleId(row["rule_id"]),
+        file=row["file"],
+        call_id=CallId(row["call_id"]),
+        state=SectionState(row["state"]),
+        type=SectionType(row["type"]),
+        owner=row["owner"],
+        leg=Uniqueid(row["leg"]),
+        leg_channel=ChannelName(row["leg_channel"]),
+        headchannel=ChannelName(row["headchannel"]),
+        tailchannel=ChannelName(row["tailchannel"]),
+        path=row["path"],
+        requested_at=_time_out(row["requested_at"]),
+        started_at=_time_or_none(row["started_at"]),
+        ended_at=_time_or_none(row["ended_at"]),
+        participants=tuple(json.loads(row["participants"])),
+        tags=tuple(json.loads(row["tags"])),
+        mixmonitor_id=row["mixmonitor_id"],
+        reason=row["reason"],
+        report=_report_of(row),
+    )
+
+
+def entry_row(entry: JournalEntry, systemname: str) -> Row:
+    """All but the id."""
+    return _texts(
+        asdict(entry)
+        | {"systemname": systemname, "started_at": _time_in(entry.started_at), "result": entry.result.value}
+    )
+
+
+def entry_of(row: sqlite3.Row) -> NumberedEntry:
+    """From a row of the journal."""
+    fields: Row = dict(row)
+    number = FactNumber(fields.pop("id"))
+    del fields["systemname"]
+    fields |= {
+        "started_at": _time_out(row["started_at"]),
+        "inbound": bool(row["inbound"]),
+        "internal": bool(row["internal"]),
+        "result": JournalResult(row["result"]),
+    }
+    return NumberedEntry(number, JournalEntry(**fields))
+
+
+def cdr_row(cdr: Cdr, systemname: str) -> Row:
+    """All but the id, the records and the participants."""
+    fields: Row = asdict(cdr)
+    del fields["record_ids"], fields["participants"]
+    return _texts(
+        fields
+        | {
+            "systemname": systemname,
+            "started_at": _time_in(cdr.started_at),
+            "answered_at": _time_in(cdr.answered_at),
+            "ended_at": _time_in(cdr.ended_at),
+        }
+    )
+
+
+def list_rows(values: Iterable[str], systemname: str) -> list[Row]:
+    """A list of texts in its order, one row each."""
+    system = text_in(systemname)
+    return [{"systemname": system, "position": at, "value": text_in(value)} for at, value in enumerate(values)]
+
+
+def token_row(token: Token, systemname: str) -> Row:
+    """A token's row."""
+    return _texts(
+        {
+            "id": token.id,
+            "systemname": systemname,
+            "secret_sha256": token.secret_sha256,
+            "identity": token.identity,
+            "role": token.role.value,
+            "scopes": _json(sorted(token.scopes)),
+            "created_at": _time_in(token.created_at),
+            "expires_at": _time_in(token.expires_at),
+        }
+    )
+
+
+def token_of(row: sqlite3.Row) -> Token:
+    """From a row of tokens."""
+    return Token(
+        id=row["id"],
+        secret_sha256=row["secret_sha256"],
+        identity=Identity(row["identity"]),
+        role=Role(row["role"]),
+        scopes=frozenset(Scope(scope) for scope in json.loads(row["scopes"])),
+        created_at=_time_out(row["created_at"]),
+        expires_at=_time_or_none(row["expires_at"]),
+    )

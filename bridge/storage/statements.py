@@ -1,0 +1,122 @@
+"""Every SQL statement that the store runs, apart from the schema. Values are always bound.
+
+`CAST(:x AS TEXT)` takes a text as bytes too (`rows.text_in`): Asterisk promises no charset.
+"""
+
+BEGIN = "BEGIN IMMEDIATE"
+LAST_FACT = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'facts'), 0)"
+LAST_CDR = "SELECT coalesce(max(id), 0) FROM cdrs"
+
+ADD_FACT = """
+INSERT INTO facts (number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience)
+VALUES (:number, CAST(:systemname AS TEXT), :kind, :at, CAST(:call_id AS TEXT), CAST(:record_id AS TEXT), :rule_id,
+        :file, :data, :audience)
+"""
+ADD_PERSONAL = """
+INSERT INTO fact_personal (fact, systemname, name, value)
+VALUES (:fact, CAST(:systemname AS TEXT), CAST(:name AS TEXT), CAST(:value AS TEXT))
+"""
+FACTS_AFTER = """
+SELECT number, kind, at, call_id, record_id, rule_id, file, data, audience,
+       (SELECT json_group_object(name, value) FILTER (WHERE value IS NOT NULL)
+        FROM fact_personal WHERE fact = number) AS personal
+FROM facts WHERE number > ? ORDER BY number LIMIT max(?, 0)
+"""
+# Two subqueries: SQLite answers min and max from the index only when each is asked for alone.
+FACT_BOUNDS = "SELECT coalesce((SELECT min(number) FROM facts), 1), coalesce((SELECT max(number) FROM facts), 0)"
+
+# The systemname of the first writing stays.
+PUT_SECTION = """
+INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type, owner, leg, leg_channel, headchannel,
+    tailchannel, path, requested_at, started_at, ended_at, tags, mixmonitor_id, reason, duration_s, size_bytes,
+    sample_rate_hz, channels, peak, rms, sha256)
+VALUES (CAST(:systemname AS TEXT), CAST(:record_id AS TEXT), :rule_id, :file, CAST(:call_id AS TEXT), :state, :type,
+    CAST(:owner AS TEXT), CAST(:leg AS TEXT), CAST(:leg_channel AS TEXT), CAST(:headchannel AS TEXT),
+    CAST(:tailchannel AS TEXT), CAST(:path AS TEXT), :requested_at, :started_at, :ended_at, :tags,
+    CAST(:mixmonitor_id AS TEXT), CAST(:reason AS TEXT), :duration_s, :size_bytes, :sample_rate_hz, :channels, :peak,
+    :rms, CAST(:sha256 AS TEXT))
+ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
+    call_id = excluded.call_id, state = excluded.state, type = excluded.type, owner = excluded.owner,
+    leg = excluded.leg, leg_channel = excluded.leg_channel, headchannel = excluded.headchannel,
+    tailchannel = excluded.tailchannel, path = excluded.path, requested_at = excluded.requested_at,
+    started_at = excluded.started_at, ended_at = excluded.ended_at, tags = excluded.tags,
+    mixmonitor_id = excluded.mixmonitor_id, reason = excluded.reason, duration_s = excluded.duration_s,
+    size_bytes = excluded.size_bytes, sample_rate_hz = excluded.sample_rate_hz, channels = excluded.channels,
+    peak = excluded.peak, rms = excluded.rms, sha256 = excluded.sha256
+"""
+FORGET_PARTICIPANTS = """
+DELETE FROM section_participants WHERE section =
+    (SELECT id FROM sections WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id AND file = :file)
+"""
+ADD_PARTICIPANT = """
+INSERT INTO section_participants (section, position, systemname, identity)
+SELECT id, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT) FROM sections
+WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id AND file = :file
+"""
+FORGET_PEAKS = """
+DELETE FROM section_peaks WHERE section =
+    (SELECT id FROM sections WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id AND file = :file)
+"""
+ADD_PEAKS = """
+INSERT INTO section_peaks (section, systemname, peaks)
+SELECT id, CAST(:systemname AS TEXT), :peaks FROM sections
+WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id AND file = :file
+"""
+_SECTIONS = """
+SELECT sections.*, section_peaks.peaks,
+       (SELECT json_group_array(identity) FROM
+           (SELECT identity FROM section_participants WHERE section = sections.id ORDER BY position)) AS participants
+FROM sections LEFT JOIN section_peaks ON section_peaks.section = sections.id
+"""
+SECTION = _SECTIONS + "WHERE record_id = CAST(? AS TEXT) AND rule_id = ? AND file = ?"
+SECTIONS_OF = _SECTIONS + "WHERE record_id = CAST(? AS TEXT) ORDER BY rule_id, file"
+# Word for word the condition of the index sections_open.
+OPEN_SECTIONS = _SECTIONS + "WHERE state NOT IN ('stored', 'failed', 'lost') ORDER BY sections.id"
+
+ADD_ENTRY = """
+INSERT INTO journal (id, systemname, call_id, user_id, identity, started_at, inbound, internal, duration_s, connected_s,
+    device_id, device_name, location_id, location_name, name, number, prefix, result, result_details, via, via_details,
+    extension, record_id)
+VALUES (:id, CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), CAST(:user_id AS TEXT), CAST(:identity AS TEXT),
+    :started_at, :inbound, :internal, :duration_s, :connected_s, CAST(:device_id AS TEXT), CAST(:device_name AS TEXT),
+    CAST(:location_id AS TEXT), CAST(:location_name AS TEXT), CAST(:name AS TEXT), CAST(:number AS TEXT),
+    CAST(:prefix AS TEXT), :result, CAST(:result_details AS TEXT), CAST(:via AS TEXT), CAST(:via_details AS TEXT),
+    CAST(:extension AS TEXT), CAST(:record_id AS TEXT))
+"""
+JOURNAL = "SELECT * FROM journal ORDER BY id DESC LIMIT max(?, 0)"
+JOURNAL_OF_IDENTITY = "SELECT * FROM journal WHERE identity = CAST(? AS TEXT) ORDER BY id DESC LIMIT max(?, 0)"
+# A call that was joined with another wrote into the other's record too: its CDR names both.
+JOURNAL_OF_RECORD = """
+SELECT * FROM journal WHERE id IN (
+    SELECT id FROM journal WHERE record_id = CAST(:record_id AS TEXT)
+    UNION
+    SELECT journal.id FROM cdr_records JOIN cdrs ON cdrs.id = cdr_records.cdr
+        JOIN journal ON journal.call_id = cdrs.call_id
+        WHERE cdr_records.record_id = CAST(:record_id AS TEXT))
+ORDER BY id
+"""
+
+ADD_CDR = """
+INSERT INTO cdrs (id, systemname, call_id, started_at, answered_at, ended_at, direction, source_name, source_number,
+    source_identity, destination_name, destination_number, destination_identity, dialed, context, queue, talked_s,
+    hangup_cause)
+VALUES (:id, CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), :started_at, :answered_at, :ended_at,
+    CAST(:direction AS TEXT), CAST(:source_name AS TEXT), CAST(:source_number AS TEXT), CAST(:source_identity AS TEXT),
+    CAST(:destination_name AS TEXT), CAST(:destination_number AS TEXT), CAST(:destination_identity AS TEXT),
+    CAST(:dialed AS TEXT), CAST(:context AS TEXT), CAST(:queue AS TEXT), :talked_s, :hangup_cause)
+"""
+ADD_CDR_RECORD = """
+INSERT INTO cdr_records (cdr, position, systemname, record_id)
+VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT))
+"""
+ADD_CDR_PARTICIPANT = """
+INSERT INTO cdr_participants (cdr, position, systemname, identity)
+VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT))
+"""
+
+ADD_ACCESS = """
+INSERT INTO tokens (id, systemname, secret_sha256, identity, role, scopes, created_at, expires_at)
+VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:secret_sha256 AS TEXT), CAST(:identity AS TEXT), :role,
+    :scopes, :created_at, :expires_at)
+"""
+ACCESS = "SELECT * FROM tokens WHERE id = CAST(? AS TEXT)"
