@@ -1,0 +1,61 @@
+"""Everything that Asterisk has just now, asked for after a login."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bridge.asterisk.wire import Fields, RawMessage
+from bridge.core.errors import AsteriskRefusedError
+from bridge.core.ids import BridgeUniqueid, Uniqueid
+from bridge.core.messages import BridgeMember, ChannelSeen, SnapshotTaken, channel_seen
+
+
+class _Lists(Protocol):
+    async def list_action(self, name: str, fields: Fields, deadline_s: float) -> Sequence[RawMessage]: ...
+
+
+async def take(asterisk: _Lists, at: datetime, deadline_s: float) -> SnapshotTaken:
+    """Channels, then bridges, then who is in each. Raises AsteriskError.
+
+    The lists are taken one after the other while calls go on, so they may not agree; the events that came meanwhile
+    put that right when they are handled after it. A bridge that is gone before it could be asked has no members.
+    `deadline_s` is for each list.
+    """
+    channels = [
+        channel
+        for item in await asterisk.list_action("CoreShowChannels", {}, deadline_s)
+        if item.header("Event") == "CoreShowChannel" and (channel := channel_seen(item, at)) is not None
+    ]
+    members = []
+    for bridge in await asterisk.list_action("BridgeList", {}, deadline_s):
+        if bridge.header("Event") == "BridgeListItem":
+            members.extend(await _members(asterisk, bridge, deadline_s))
+    return SnapshotTaken(at, tuple(channels), tuple(members), _local_pairs(channels))
+
+
+async def _members(asterisk: _Lists, bridge: RawMessage, deadline_s: float) -> list[BridgeMember]:
+    bridge_id = bridge.header("BridgeUniqueid")
+    try:
+        items = await asterisk.list_action("BridgeInfo", {"BridgeUniqueid": bridge_id}, deadline_s)
+    except AsteriskRefusedError:
+        return []
+    return [
+        BridgeMember(
+            bridge=BridgeUniqueid(bridge_id),
+            bridge_type=bridge.header("BridgeType"),
+            technology=bridge.header("BridgeTechnology"),
+            uniqueid=Uniqueid(item.header("Uniqueid")),
+        )
+        for item in items
+        if item.header("Event") == "BridgeInfoChannel" and item.header("Uniqueid")
+    ]
+
+
+def _local_pairs(channels: Sequence[ChannelSeen]) -> tuple[tuple[Uniqueid, Uniqueid], ...]:
+    """The two halves of a Local channel share a name but for `;1` and `;2`."""
+    halves = {channel.channel: channel.uniqueid for channel in channels if channel.channel.startswith("Local/")}
+    return tuple(
+        (uniqueid, other)
+        for name, uniqueid in halves.items()
+        if name.endswith(";1") and (other := halves.get(type(name)(f"{name[:-2]};2"))) is not None
+    )
