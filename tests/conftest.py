@@ -1,0 +1,66 @@
+"""Fixtures for all tests: a real telephone network for those that ask for it.
+
+A test that uses `network` or `asterisk_chroot` is marked `asterisk`. Where no Asterisk can run it is skipped, but
+fails with CI=true, so that a green run never hides that nothing real was tested.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.network.chroot import NoAsteriskError, ensure_chroot
+from tests.network.network import Network
+
+_FIXTURES = {"network", "asterisk_chroot"}
+_CHROOT: pytest.StashKey[Path | str] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.asterisk)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the chroot before any test's clock runs: the first time takes half a minute and a fast network."""
+    wanted = any(item.get_closest_marker("asterisk") for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        try:
+            session.config.stash[_CHROOT] = ensure_chroot()
+        except NoAsteriskError as error:
+            session.config.stash[_CHROOT] = str(error)
+
+
+@pytest.fixture(scope="session")
+def asterisk_chroot(request: pytest.FixtureRequest) -> Path:
+    """The chroot with Asterisk in it, or no test."""
+    chroot = request.config.stash[_CHROOT]
+    if isinstance(chroot, Path):
+        return chroot
+    if os.environ.get("CI") == "true":
+        pytest.fail(chroot)
+    pytest.skip(chroot)
+
+
+@pytest.fixture(scope="session")
+def _running(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    network = Network(work=tmp_path_factory.mktemp("network"))
+    try:
+        network.launch(asterisk_chroot)
+        network.wait_ready()
+        yield network
+    finally:
+        network.stop()
+
+
+@pytest.fixture
+async def network(_running: Network) -> AsyncIterator[Network]:
+    """The telephone network, idle, with all phones answering; one for the whole run, connected anew for each test."""
+    await _running.connect()
+    try:
+        yield _running
+    finally:
+        await _running.disconnect()
