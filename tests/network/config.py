@@ -3,9 +3,12 @@
 `pbx()` and `phones()` give `{file name: text}`; `write()` puts them into a folder. Everything listens on 127.0.0.1.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from bridge.asterisk.snippets import manager_conf
 
 # Each party hums its own frequency in Hz: under 4 kHz, at least 100 Hz away from each other's harmonics below it,
 # so that clipping and µ-law never make one party sound like another. The last three are no phones: a second outside
@@ -25,10 +28,6 @@ OUTSIDERS = ("outside", "stranger")
 SUPPORT_DID, BOB_DID, GROUP_DID = "4930555", "4930556", "4930557"
 
 BRIDGE_USER, BRIDGE_SECRET = "bridge", "bridge-secret"
-# What recording by AMI needs and no more: MixMonitor, Filter (system); Setvar and the lists (call, reporting);
-# `mixmonitor list` (command). To be kept in step with what `recbridge asterisk-conf` prints.
-BRIDGE_READ = "system,call,agent,user,dtmf,dialplan,reporting"
-BRIDGE_WRITE = "system,call,reporting,command"
 TEST_USER, TEST_SECRET = "test", "test-secret"
 # May listen but not record: for the tests of missing rights.
 LISTENER_USER, LISTENER_SECRET = "listener", "listener-secret"
@@ -140,15 +139,16 @@ def pbx(folder: Path, ports: Ports, *, systemname: str | None = None) -> dict[st
     """
     files = _common(folder, ports.pbx_sip, ports.pbx_ami, ports.pbx_rtp, systemname)
     files["modules.conf"] += _load(_PBX_MODULES)
+    # The user as `recbridge asterisk-conf` prints it, so that every test shows its rights to be enough.
+    bridge_section = re.search(
+        rf"^\[{BRIDGE_USER}\].*", manager_conf(BRIDGE_USER, BRIDGE_SECRET), re.MULTILINE | re.DOTALL
+    )
+    assert bridge_section is not None
     files["manager.conf"] += f"""
-[{BRIDGE_USER}]
-secret = {BRIDGE_SECRET}
-read = {BRIDGE_READ}
-write = {BRIDGE_WRITE}
-writetimeout = 10000
+{bridge_section[0]}
 [{LISTENER_USER}]
 secret = {LISTENER_SECRET}
-read = {BRIDGE_READ}
+read = all
 write = reporting
 """
     for name, number in PHONES.items():

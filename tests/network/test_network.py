@@ -7,8 +7,9 @@ import pytest
 
 from tests.network.ami import Ami, AmiError, Message, parse
 from tests.network.asterisk import AsteriskError
-from tests.network.config import BOB_DID, LISTENER_SECRET, LISTENER_USER
-from tests.network.network import CallFailedError, Network
+from tests.network.call import CallFailedError
+from tests.network.config import BOB_DID, BRIDGE_SECRET, BRIDGE_USER, LISTENER_SECRET, LISTENER_USER
+from tests.network.network import Network
 from tests.network.tones import heard, who
 
 
@@ -201,6 +202,14 @@ async def test_a_capture_holds_the_whole_call(network: Network, tmp_path: Path) 
         2, 1, 2, 2, 2,
     ]  # fmt: skip
     assert b"RECBRIDGE_CAPTURE_END" not in raw
+
+
+async def test_the_bridges_user_may_record(network: Network) -> None:
+    await network.call("alice", "800")
+    start = await network.wait_for_event(lambda e: is_event(e, "Newchannel", Channel="PJSIP/alice"))
+    async with await Ami.connect(network.pbx_ami_port, BRIDGE_USER, BRIDGE_SECRET) as bridge:
+        await bridge.action("MixMonitor", Channel=start["Uniqueid"], File=str(network.spool / "bridge.wav"))
+        await bridge.wait_for(lambda e: is_event(e, "MixMonitorStart", Channel="PJSIP/alice"))
 
 
 async def test_a_user_without_system_cannot_record(network: Network) -> None:

@@ -9,15 +9,15 @@ from tests.network.tones import Samples, heard, hum, samples, seconds, who, writ
 
 
 def mixed(*names: str, length_s: float = 1.0, rate: int = 8000) -> Samples:
-    voices = np.stack([hum(name, length_s, rate, 0.1) for name in names])
-    return voices.sum(axis=0, dtype=np.int16)
+    voices: Samples = np.stack([hum(name, length_s, rate, 0.1) for name in names])
+    return np.asarray(voices.sum(axis=0), dtype=np.int16)
 
 
 def mu_law(clean: Samples) -> Samples:
     """Through G.711's curve with 8 bits and back."""
     x = clean.astype(np.float64) / 32768
     steps = np.round(127 * np.sign(x) * np.log1p(255 * np.abs(x)) / np.log(256)) / 127
-    return np.round(32767 * np.sign(steps) * (256 ** np.abs(steps) - 1) / 255).astype(np.int16)
+    return np.asarray(np.round(32767 * np.sign(steps) * (256 ** np.abs(steps) - 1) / 255), dtype=np.int16)
 
 
 @pytest.mark.parametrize("name", TONES)
