@@ -1,0 +1,188 @@
+"""Opening databases of every kind: new, older, newer, damaged, somebody else's."""
+
+import asyncio
+import shutil
+import sqlite3
+import stat
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from bridge.core.errors import StoreError
+from bridge.core.store import AppendFact
+from bridge.storage.database import SqliteStore
+from bridge.storage.migrations import SCHEMA, migrate
+from tests.storage import kept
+
+SECOND = """
+-- A comment; with a semicolon.
+ALTER TABLE tokens ADD COLUMN note TEXT;
+CREATE TRIGGER note_is_short BEFORE INSERT ON tokens WHEN length(NEW.note) > 9
+BEGIN
+    SELECT RAISE(ABORT, 'too long; shorten it');
+END;
+PRAGMA user_version = 2;
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "recbridge.db"
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SCHEMA, tmp_path / "schema"))
+
+
+async def kept_facts(path: Path, count: int) -> None:
+    store = await SqliteStore.open(path, "pbx1")
+    await store.commit([AppendFact(kept.fact(n=n)) for n in range(count)])
+    await store.close()
+
+
+async def apply(path: Path, folder: Path) -> None:
+    database = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        await migrate(database, path, folder)
+    finally:
+        await database.close()
+
+
+def asked(path: Path, sql: str) -> list[tuple[object, ...]]:
+    database = sqlite3.connect(path)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def backups(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("*.bak"))
+
+
+def test_every_schema_file_has_its_place() -> None:
+    numbers = sorted(int(file.name[:4]) for file in SCHEMA.glob("*.sql"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_every_row_carries_the_systemname(path: Path) -> None:
+    await kept_facts(path, 0)
+    tables = asked(path, "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    assert len(tables) == 10
+    for name, sql in tables:
+        assert "systemname TEXT NOT NULL" in str(sql), name
+        assert "STRICT" in str(sql), name
+
+
+async def test_a_new_database_needs_no_backup(path: Path) -> None:
+    await kept_facts(path, 1)
+    await kept_facts(path, 1)
+    assert backups(path) == []
+
+
+async def test_a_migration_leaves_a_backup_of_what_was(path: Path, schema: Path) -> None:
+    await kept_facts(path, 3)
+    (schema / "0002_note.sql").write_text(SECOND)
+    await apply(path, schema)
+    assert asked(path, "PRAGMA user_version") == [(2,)]
+    assert asked(path, "SELECT note FROM tokens") == []
+    (backup,) = backups(path)
+    assert backup.name.startswith("recbridge.db.v1-")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert asked(backup, "PRAGMA user_version") == [(1,)]
+    assert asked(backup, "SELECT count(*) FROM facts") == [(3,)]
+    await apply(path, schema)
+    assert backups(path) == [backup]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE half (a); CREATE TABLE facts (a); PRAGMA user_version = 2;",
+        "CREATE TABLE half (a);",
+        "CREATE TABLE half (a REFERENCES facts (number)); INSERT INTO half VALUES (77); PRAGMA user_version = 2;",
+    ],
+)
+async def test_a_migration_that_fails_changes_nothing(path: Path, schema: Path, sql: str) -> None:
+    await kept_facts(path, 3)
+    (schema / "0002_broken.sql").write_text(sql)
+    with pytest.raises((StoreError, sqlite3.Error)):
+        await apply(path, schema)
+    assert asked(path, "PRAGMA user_version") == [(1,)]
+    assert asked(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
+    await kept_facts(path, 1)
+    assert asked(path, "SELECT count(*) FROM facts") == [(4,)]
+
+
+async def test_two_that_open_a_new_database_at_once_both_get_it(path: Path) -> None:
+    stores = await asyncio.gather(*(SqliteStore.open(path, "pbx1") for _ in range(4)))
+    for store in stores:
+        await store.commit([AppendFact(kept.fact())])
+    for store in stores:
+        assert await store.fact_bounds() == (1, 4)
+        await store.close()
+
+
+async def refused(path: Path) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        await SqliteStore.open(path, "pbx1", busy_s=0.2)
+    assert str(path) in caught.value.message
+    return caught.value
+
+
+async def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
+    await kept_facts(path, 1)
+    asked(path, "PRAGMA user_version = 99")
+    error = await refused(path)
+    assert error.details["reason"] == "newer"
+    assert "99" in error.message
+    assert asked(path, "PRAGMA user_version") == [(99,)]
+
+
+async def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+    asked(path, "CREATE TABLE theirs (a)")
+    before = content(path)
+    assert (await refused(path)).details["reason"] == "foreign"
+    assert content(path) == before
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"rules:\n" * 1000)
+    error = asyncio.run(refused(path))
+    assert error.details["reason"] == "corrupt"
+    assert "no SQLite database" in error.message
+
+
+async def test_a_damaged_database_is_refused_with_the_remedy(path: Path) -> None:
+    await kept_facts(path, 2000)
+    with path.open("r+b") as file:
+        file.seek(4096 * 20)
+        file.write(b"\xa5" * 4096 * 8)
+    error = await refused(path)
+    assert error.details["reason"] == "corrupt"
+    assert "backup" in error.message
+    assert ".recover" in error.message
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    error = await refused(tmp_path / "missing" / "recbridge.db")
+    assert error.details["reason"] == "cannot-open"
+    assert "make the folder" in error.message
+
+
+async def test_a_database_that_stays_locked_is_refused_and_opens_later(path: Path) -> None:
+    await kept_facts(path, 1)
+    other = sqlite3.connect(path, isolation_level=None)
+    try:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        assert (await refused(path)).details["reason"] == "locked"
+    finally:
+        other.close()
+    await kept_facts(path, 1)
