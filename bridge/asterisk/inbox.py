@@ -53,44 +53,51 @@ class Inbox:
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._items: deque[Item] = deque()
-        self._held: deque[RawMessage] | None = None
+        self._held: deque[Item] = deque()
+        # Where events go now, and how many may be there: the one look that each event takes.
+        self._into = self._items
+        self._room = bound
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._items) + len(self._held or ())
+        return len(self._items) + len(self._held)
 
     def hold(self) -> None:
         """Keep events back until `release`: a snapshot is being taken."""
-        self._held = deque()
+        self._into = self._held
+        self._room = self._bound - len(self._items)
 
     def release(self, connected: Connected) -> None:
         """Hand on the snapshot, and then what was kept back."""
-        held, self._held = self._held or deque(), None
         self._items.append(connected)
-        self._items.extend(held)
-        self._filled.set()
+        self._items.extend(self._held)
+        self._take_up()
 
     def end(self, lost: Lost | None) -> None:
         """The connection is over. `lost` is None where it never was Connected: what was kept back means nothing."""
-        self._held = None
         if lost is not None:
             self._items.append(lost)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        self._held.clear()
+        self._into, self._room = self._items, self._bound
+        if self._items:
             self._filled.set()
 
     def offer(self, message: RawMessage) -> bool:
         """Add an event; False when there is no room."""
-        held = self._held
-        if len(self) >= self._bound:
+        into = self._into
+        waiting = len(into)
+        if waiting >= self._room:
             if len(self._items) > self._bound // 2:
                 self._drained.clear()
             return False
-        if held is not None:
-            held.append(message)
-        else:
-            self._items.append(message)
+        into.append(message)
+        if not waiting:
             self._filled.set()
         return True
 
