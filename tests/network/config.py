@@ -25,7 +25,7 @@ TONES: dict[str, int] = {
 }
 PHONES: dict[str, str] = {"alice": "101", "bob": "102", "carol": "103", "dave": "104"}
 OUTSIDERS = ("outside", "stranger")
-SUPPORT_DID, BOB_DID, GROUP_DID = "4930555", "4930556", "4930557"
+SUPPORT_DID, BOB_DID, GROUP_DID, ANSWERED_DID = "4930555", "4930556", "4930557", "4930558"
 
 BRIDGE_USER, BRIDGE_SECRET = "bridge", "bridge-secret"
 TEST_USER, TEST_SECRET = "test", "test-secret"
@@ -133,9 +133,9 @@ bind_rtp_to_media_address = yes
 def pbx(folder: Path, ports: Ports, *, systemname: str | None = None) -> dict[str, str]:
     """The PBX: four phones, a trunk, a ring group, a queue, Local channels, parking, and an answering machine.
 
-    Dial plan (context `internal`): 101-104 phones, 500 queue `support`, 600 ring group, 700 and 701 bob through a Local
-    channel that optimises itself away or stays, 800 answered by the PBX, 0… out through the trunk. `DIAL_OPTIONS` and
-    the feature codes (#1 blind, *2 attended, #72 park) are for all calls.
+    Dial plan (context `internal`): 101-104 phones, 500 queue `support` (501 answers first), 600 ring group, 700 and
+    701 bob through a Local channel that optimises itself away or stays, 800 answered by the PBX, 0… out through the
+    trunk. `DIAL_OPTIONS` and the feature codes (#1 blind, *2 attended, #72 park) are for all calls.
     """
     files = _common(folder, ports.pbx_sip, ports.pbx_ami, ports.pbx_rtp, systemname)
     files["modules.conf"] += _load(_PBX_MODULES)
@@ -187,6 +187,8 @@ DIAL_OPTIONS = tTkK
 {phones}
 exten => 500,1,Queue(support,tTkK,,,60)
  same => n,Goto(end,1)
+exten => 501,1,Answer()
+ same => n,Goto(500,1)
 exten => 600,1,Dial(PJSIP/bob&PJSIP/carol,30,${{DIAL_OPTIONS}})
  same => n,Goto(end,1)
 exten => 700,1,Dial(Local/102@internal,30)
@@ -206,6 +208,7 @@ include => parkedcalls
 exten => {SUPPORT_DID},1,Goto(internal,500,1)
 exten => {BOB_DID},1,Goto(internal,102,1)
 exten => {GROUP_DID},1,Goto(internal,600,1)
+exten => {ANSWERED_DID},1,Goto(internal,501,1)
 """
     files["queues.conf"] = """
 [general]

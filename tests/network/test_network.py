@@ -8,7 +8,7 @@ import pytest
 from tests.network.ami import Ami, AmiError, Message, parse
 from tests.network.asterisk import AsteriskError
 from tests.network.call import CallFailedError
-from tests.network.config import BOB_DID, BRIDGE_SECRET, BRIDGE_USER, LISTENER_SECRET, LISTENER_USER
+from tests.network.config import ANSWERED_DID, BOB_DID, BRIDGE_SECRET, BRIDGE_USER, LISTENER_SECRET, LISTENER_USER
 from tests.network.network import Network
 from tests.network.tones import heard, who
 
@@ -76,7 +76,8 @@ async def test_inbound_call_reaches_the_queue_with_the_callers_number_and_name(n
 async def test_a_caller_in_the_queue_hears_music_until_somebody_answers(network: Network) -> None:
     await network.behave("bob", "answer", after_s=1.5)
     await network.behave("carol", "ring")
-    await network.inbound()
+    call = await network.inbound(did=ANSWERED_DID)
+    await call.answered()
     join = await network.wait_for_event(lambda e: is_event(e, "QueueCallerJoin"))
     wav = network.spool / "queue.wav"
     answer = await network.pbx.action("MixMonitor", Channel=join["Uniqueid"], File=str(wav), Options="i(ID)")
@@ -85,6 +86,7 @@ async def test_a_caller_in_the_queue_hears_music_until_somebody_answers(network:
     await network.pbx.action("StopMixMonitor", Channel=join["Uniqueid"], MixMonitorID=answer["MixMonitorID"])
     windows = heard(wav)
     last_music = max(index for index, window in enumerate(windows) if "music" in window)
+    assert {"music", "outside"} in windows[:last_music]
     assert all("bob" not in window for window in windows[:last_music])
     assert any({"bob", "outside"} == window for window in windows[last_music + 1 :])
 
