@@ -85,7 +85,8 @@ class AmiConnection:
         """Keep the connection up until `close`, or until cancelled. Nothing that Asterisk does ends it."""
         try:
             while not self._closing.is_set():
-                if not await self._unless_closing(self._inbox.room()):
+                await self._unless_closing(self._inbox.room())
+                if self._closing.is_set():
                     break
                 began = asyncio.get_running_loop().time()
                 self.state = ConnectionState.CONNECTING
@@ -292,8 +293,8 @@ class AmiConnection:
         log.log(level, f"asterisk-{self.state}", asterisk=self._where, problem=words, retry_in_s=wait_s)
         return wait_s
 
-    async def _unless_closing(self, waiting: Awaitable[None]) -> bool:
-        """Wait, but no longer than until `close`; False when that came."""
+    async def _unless_closing(self, waiting: Awaitable[None]) -> None:
+        """Wait, but no longer than until `close`."""
         waits = asyncio.ensure_future(waiting)
         closing = asyncio.ensure_future(self._closing.wait())
         try:
@@ -302,4 +303,3 @@ class AmiConnection:
             for task in (waits, closing):
                 task.cancel()
             await asyncio.gather(waits, closing, return_exceptions=True)
-        return not self._closing.is_set()

@@ -138,6 +138,19 @@ async def test_an_asterisk_without_filters_by_name_is_taken_with_all_its_events(
         assert fake.names().count("Filter") == 1
 
 
+async def test_a_filter_that_is_refused_after_others_were_taken_is_no_connection() -> None:
+    def only_one(fake: FakeAsterisk, action: Action) -> bytes:
+        return (
+            FakeAsterisk.yes(action) if fake.names().count("Filter") == 1 else FakeAsterisk.no(action, "Not that one")
+        )
+
+    naps = Naps(1)
+    async with fake_asterisk(answers={"Filter": only_one}) as fake, running(fake, naps=naps) as connection:
+        await naps.until_tired()
+        assert connection.not_ready()
+        assert "Not that one" in str(connection.last_error)
+
+
 async def test_events_during_the_snapshot_follow_it_in_their_order() -> None:
     def with_events(_fake: FakeAsterisk, action: Action) -> bytes:
         answer_to = f"ActionID: {action.get('ActionID')}"
@@ -359,7 +372,7 @@ async def test_a_full_queue_drops_the_connection_and_waits_for_its_reader() -> N
         with structlog.testing.capture_logs() as logs:
             fake.emit(b"".join(event("Hangup", Uniqueid=f"1.{number}") for number in range(50)))
             await fake.until(lambda: fake.hung_up == 1)
-        assert "asterisk-events-not-read" in [entry["event"] for entry in logs]
+        assert [entry["event"] for entry in logs].count("asterisk-events-not-read") == 1
         assert connection.state is not ConnectionState.CONNECTED
         assert fake.connections == 1
         found = await items(connection, 4)
@@ -376,9 +389,22 @@ async def test_too_many_events_during_the_snapshot_end_that_connection_only() ->
         fake.answers.clear()
         return b"".join(event("Hangup", Uniqueid=f"1.{number}") for number in range(50))
 
-    async with fake_asterisk(answers={"BridgeList": flood}) as fake, running(fake, bound=10) as connection:
+    naps = Naps(1)
+    async with fake_asterisk(answers={"BridgeList": flood}) as fake, running(fake, bound=10, naps=naps) as connection:
+        await naps.until_tired()
+        assert "10 events were waiting" in str(connection.last_error)
+        naps.wake()
         await connected(connection)
         assert fake.connections == 2
+
+
+async def test_close_while_it_waits_for_the_reader_is_the_end() -> None:
+    async with fake_asterisk() as fake:
+        async with running(fake, bound=10) as connection:
+            await connected(connection)
+            fake.emit(event("Hangup", Uniqueid="1.1") * 11)
+            await fake.until(lambda: fake.hung_up == 1)
+        assert fake.connections == 1
 
 
 async def test_actions_are_refused_while_there_is_no_connection_and_not_sent_later() -> None:

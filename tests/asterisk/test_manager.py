@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import structlog
@@ -164,6 +165,28 @@ async def test_a_connect_that_nobody_answers_ends_at_its_deadline(monkeypatch: p
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
     with pytest.raises(AsteriskUnreachableError, match="within"):
         await AmiManager("192.0.2.1", 5038).connect(SHORT_S)
+
+
+async def test_close_while_it_connects_leaves_no_connection_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    create, made, go_on = loop.create_connection, asyncio.Event(), asyncio.Event()
+
+    async def slowly(factory: Any, host: str, port: int) -> Any:
+        found = await create(factory, host, port)
+        made.set()
+        await go_on.wait()
+        return found
+
+    async with fake_asterisk() as fake:
+        monkeypatch.setattr(loop, "create_connection", slowly)
+        manager = AmiManager("127.0.0.1", fake.port)
+        connecting = asyncio.create_task(manager.connect(LONG_S))
+        await made.wait()
+        manager.close()
+        go_on.set()
+        with pytest.raises(AsteriskUnreachableError, match="closed"):
+            await connecting
+        await fake.until(lambda: fake.hung_up == 1)
 
 
 async def test_nobody_there_is_unreachable() -> None:
