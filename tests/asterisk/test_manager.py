@@ -1,6 +1,7 @@
 """What panoramisk 1.4 does wrong, and that our subclass of it does not."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -260,6 +261,18 @@ async def test_close_is_final_and_may_be_called_again() -> None:
         with pytest.raises(AsteriskUnreachableError):
             await manager.connect(LONG_S)
         assert fake.connections == 0
+
+
+async def test_close_does_not_wait_for_a_peer_that_no_longer_reads() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        manager = AmiManager("127.0.0.1", mute.getsockname()[1])
+        await manager.connect(LONG_S)
+        assert manager.protocol is not None
+        transport = manager.protocol.transport
+        transport.write(b"x" * 64 * 1024 * 1024)
+        assert transport.get_write_buffer_size() > 0
+        manager.close()
+        assert transport.get_write_buffer_size() == 0
 
 
 async def test_a_message_over_the_limit_ends_the_connection_and_says_so() -> None:
