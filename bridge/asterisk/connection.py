@@ -206,13 +206,8 @@ class AmiConnection:
             filtered=filtered,
             snapshot=taken,
         )
-        log.info(
-            "asterisk-connected",
-            asterisk=self._where,
-            version=connected.version,
-            channels=len(taken.channels),
-            filtered=filtered,
-        )
+        counts = {"channels": len(taken.channels), "filtered": filtered}
+        log.info("asterisk-connected", asterisk=self._where, version=connected.version, **counts)
         if not booted.done():
             log.warning("asterisk-not-booted", remedy="if it is up, the manager user lacks `system` in `read`")
         if self._rights.problem:
