@@ -96,3 +96,15 @@ class MediaError(RecbridgeError):
     """An audio file is missing or cannot be read."""
 
     code = "media-error"
+
+
+class CursorGoneError(RecbridgeError):
+    """A stream was asked to go on after a fact that is no longer, or not yet, kept: begin anew, without a cursor."""
+
+    code = "cursor-too-old"
+
+
+class TooManyStreamsError(RecbridgeError):
+    """As many live streams run as there may be."""
+
+    code = "too-many-streams"

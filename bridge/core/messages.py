@@ -29,7 +29,7 @@ class ChannelSeen:
     """A channel exists (Newchannel, or the start's snapshot).
 
     `exten` is what was dialled on a channel that came in, `state_up` whether it is answered. Names and numbers are
-    the channel's own caller id, as raw text.
+    the channel's own caller id, as raw text. `dialed` is only known from a snapshot; else DialBegin tells.
     """
 
     at: datetime
@@ -41,6 +41,7 @@ class ChannelSeen:
     context: str
     exten: str
     state_up: bool
+    dialed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,9 @@ Event = (
 )
 
 _UP = "6"
+_DIALED_BY = frozenset({"AppDial", "AppDial2", "AppQueue"})
+"""The Application that CoreShowChannels names for a leg that Dial, Originate or Queue has rung."""
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
@@ -269,6 +273,7 @@ def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
         context=message.header("Context"),
         exten=message.header("Exten"),
         state_up=message.header("ChannelState") == _UP,
+        dialed=message.header("Application") in _DIALED_BY,
     )
 
 

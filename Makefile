@@ -1,0 +1,39 @@
+# make demo: the main job on a telephone network of its own.  make test: everything that must hold.
+# Both install what they need: Debian packages (as root), a virtual environment in .venv, and a chroot with
+# Asterisk in a cache folder outside the tree (/var/cache/recbridge-asterisk, or RECBRIDGE_CACHE).
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint unit install clean network
+
+demo: install
+	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot)
+
+test: install lint unit
+
+unit: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# A network to play with: two Asterisks, their ports and passwords, until Ctrl-C.
+network: install
+	@$(BIN)/python -m tests.network
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml tests/install-packages
+	@sh tests/install-packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "recbridge needs Python 3.11 or newer; $(PYTHON) is older (make PYTHON=python3.11 …)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

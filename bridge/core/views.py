@@ -1,0 +1,230 @@
+"""What the outside sees of what we keep: JSON shapes, each for the one who reads it.
+
+The names of RecordEvent, RecordEntry and JournalEntry are those of pascom's XMPP API (modules monitor and journal).
+Times are epoch milliseconds, durations seconds.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bridge.core.access import Reader, Role
+from bridge.core.ids import RecordId
+from bridge.core.live import CallNow
+from bridge.core.records import (
+    Fact,
+    FactKind,
+    NumberedEntry,
+    NumberedFact,
+    Section,
+    SectionState,
+    SectionType,
+    entry_of,
+)
+from bridge.core.sections import RUNNING
+
+Json = dict[str, Any]
+
+_RECORD_EVENTS = frozenset(
+    {
+        FactKind.SECTION_RECORDING,
+        FactKind.SECTION_PAUSED,
+        FactKind.SECTION_CLOSED,
+        FactKind.SECTION_STORED,
+        FactKind.SECTION_FAILED,
+        FactKind.SECTION_LOST,
+    }
+)
+_CALL_EVENTS = frozenset(
+    {
+        FactKind.CALL_BEGAN,
+        FactKind.CALL_JOINED,
+        FactKind.CALL_ENDED,
+        FactKind.TALK_BEGAN,
+        FactKind.TALK_CHANGED,
+        FactKind.TALK_ENDED,
+    }
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def epoch_ms(at: datetime) -> int:
+    """A time as whole milliseconds since 1970."""
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else epoch_ms(at)
+
+
+def sees_section(section: Section, reader: Reader) -> bool:
+    """Whether a section is this reader's to see: it took part in the talk, owns it, or may look over one who did."""
+    owner = () if section.owner is None else (section.owner,)
+    return reader.sees((*section.participants, *owner))
+
+
+def record_event(fact: Fact, reader: Reader) -> Json | None:
+    """The RecordEvent that a section's fact is for this reader; None where there is none, or none for it."""
+    if fact.kind not in _RECORD_EVENTS or not reader.sees(fact.audience):
+        return None
+    state = SectionState(fact.data["state"])
+    owner = fact.personal.get("identity", "")
+    if fact.data["type"] == SectionType.AUTO:
+        permission = "auto"
+    else:
+        permission = "allow" if reader.role is Role.ADMIN or reader.identity == owner else "deny"
+    return {
+        "eventType": "start" if state in RUNNING else "stop",
+        "eventId": fact.record_id,
+        "ruleId": fact.rule_id,
+        "permission": permission,
+        "identity": owner,
+        "file": fact.file,
+        "headchannel": fact.data["headchannel"],
+        "tailchannel": fact.data["tailchannel"],
+        "state": str(state),
+    }
+
+
+def journal_item(numbered: NumberedEntry) -> Json:
+    """A JournalEntry; `id` and `eventId` are its fact's number."""
+    entry = numbered.entry
+    return {
+        "eventId": numbered.number,
+        "eventType": "create",
+        "userId": entry.user_id,
+        "userName": entry.identity,
+        "id": numbered.number,
+        "timestamp": epoch_ms(entry.started_at),
+        "inbound": entry.inbound,
+        "internal": entry.internal,
+        "duration": entry.duration_s,
+        "connected": entry.connected_s,
+        "deviceId": entry.device_id,
+        "deviceName": entry.device_name,
+        "locationId": entry.location_id,
+        "locationName": entry.location_name,
+        "name": entry.name,
+        "number": entry.number,
+        "prefix": entry.prefix,
+        "result": str(entry.result),
+        "resultDetails": entry.result_details,
+        "via": entry.via,
+        "viaDetails": entry.via_details,
+        "extension": entry.extension,
+        "recordId": entry.record_id or "",
+    }
+
+
+def _record(section: Section) -> Json:
+    stored = section.report if section.state is SectionState.STORED else None
+    duration_s: float | None = None
+    if stored is not None:
+        duration_s = stored.duration_s
+    elif section.started_at is not None and section.ended_at is not None:
+        duration_s = (section.ended_at - section.started_at).total_seconds()
+    return {
+        "duration": None if duration_s is None else round(duration_s, 3),
+        "ruleId": section.rule_id,
+        "file": section.file,
+        "state": str(section.state),
+        "type": str(section.type),
+        "startedAt": _ms(section.started_at),
+        "endedAt": _ms(section.ended_at),
+        "audioFiles": [] if stored is None else [{"format": "wav", "size": stored.size_bytes}],
+        "sha256": None if stored is None else stored.sha256,
+        "channels": None if stored is None else stored.channels,
+        "sampleRate": None if stored is None else stored.sample_rate_hz,
+        "identity": section.owner or "",
+        "headchannel": section.headchannel,
+        "tailchannel": section.tailchannel,
+        "tags": list(section.tags),
+        "reason": section.reason,
+    }
+
+
+def record_entry(
+    record_id: RecordId, sections: Sequence[Section], entries: Sequence[NumberedEntry], reader: Reader
+) -> Json | None:
+    """The RecordEntry of what this reader may see of a record; None where that is nothing.
+
+    `journalEntry` is the reader's own, else the first that it may see, else null.
+    """
+    records = [_record(section) for section in sections if sees_section(section, reader)]
+    if not records:
+        return None
+    visible = [one for one in entries if reader.sees((one.entry.identity,))]
+    chosen = next((one for one in visible if one.entry.identity == reader.identity), next(iter(visible), None))
+    return {
+        "id": record_id,
+        "journalEntry": None if chosen is None else journal_item(chosen),
+        "records": records,
+    }
+
+
+def call_item(call: CallNow) -> Json:
+    """A call that goes on now: its parties, what each rule does, and why nothing is recorded where nothing is."""
+    return {
+        "callId": call.call_id,
+        "recordId": call.record_id or "",
+        "direction": call.direction,
+        "startedAt": epoch_ms(call.started_at),
+        "talkingSince": _ms(call.talking_since),
+        "dialed": call.dialed,
+        "queue": call.queue,
+        "parties": [
+            {
+                "uniqueid": party.uniqueid,
+                "channel": party.channel,
+                "identity": party.identity or "",
+                "name": party.name,
+                "number": party.number,
+                "outside": party.outside,
+                "talking": party.talking,
+            }
+            for party in call.parties
+        ],
+        "rules": [
+            {
+                "ruleId": rule.rule_id,
+                "name": rule.name,
+                "state": rule.state,
+                "file": rule.file,
+                "identity": rule.identity or "",
+                "reason": rule.reason,
+            }
+            for rule in call.rules
+        ],
+        "reason": call.reason,
+    }
+
+
+def _call_event(fact: Fact) -> Json:
+    return {
+        **fact.data,
+        "event": str(fact.kind),
+        "callId": fact.call_id,
+        "recordId": fact.record_id or "",
+        "timestamp": epoch_ms(fact.at),
+        "personal": dict(fact.personal),
+    }
+
+
+def stream_item(numbered: NumberedFact, reader: Reader) -> Json | None:
+    """`{"type": RecordEvent | JournalEntry | CallEvent, "id": …, "data": {…}}`, `id` being the fact's number.
+
+    None where it is no stream's matter, or not this reader's to see. A CallEvent is `event` (the fact's kind),
+    `callId`, `recordId`, `timestamp`, `personal` (names and numbers) and what the kind brings along.
+    """
+    fact = numbered.fact
+    if not reader.sees(fact.audience):
+        return None
+    if fact.kind in _RECORD_EVENTS:
+        kind, data = "RecordEvent", record_event(fact, reader)
+    elif fact.kind is FactKind.JOURNAL_ENTRY:
+        kind, data = "JournalEntry", journal_item(NumberedEntry(numbered.number, entry_of(fact)))
+    elif fact.kind in _CALL_EVENTS:
+        kind, data = "CallEvent", _call_event(fact)
+    else:
+        return None
+    return {"type": kind, "id": numbered.number, "data": data}

@@ -1,0 +1,136 @@
+"""Does what the recorder decided: one act in, one report out, within a deadline, never an exception."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from bridge.asterisk import mixmonitor
+from bridge.asterisk.connection import AmiConnection
+from bridge.asterisk.mixmonitor import MixMonitorId
+from bridge.core.decisions import (
+    Act,
+    FileInspected,
+    FileUnreadable,
+    FileWatched,
+    InspectFile,
+    MixMonitorAccepted,
+    MixMonitorRefused,
+    Report,
+    StartMixMonitor,
+    StopAnswered,
+    StopMixMonitor,
+    StopUnanswered,
+    WatchFile,
+)
+from bridge.core.errors import AsteriskError, AsteriskRefusedError, MediaError
+from bridge.core.ids import SectionKey
+from bridge.storage.media import MediaInspector
+from bridge.storage.spool import Spool
+
+log = structlog.get_logger()
+
+_SEEN_WITHIN_S = 2.0
+_FINAL_WITHIN_S = 10.0
+
+
+class Hands:
+    """Acts on Asterisk and on the spool. `file_unseen` is a section whose WAV did not appear where we look, or None."""
+
+    def __init__(
+        self, connection: AmiConnection, spool: Spool, inspector: MediaInspector, clock: Callable[[], datetime]
+    ) -> None:
+        self._connection = connection
+        self._spool = spool
+        self._inspector = inspector
+        self._clock = clock
+        self._days: set[str] = set()
+        self.file_unseen: SectionKey | None = None
+
+    async def perform(self, act: Act) -> Report:
+        """Do one act."""
+        try:
+            match act:
+                case StartMixMonitor():
+                    return await self._start(act)
+                case StopMixMonitor():
+                    return await self._stop(act)
+                case WatchFile():
+                    return await self._watch(act)
+                case InspectFile():
+                    return await self._inspect(act)
+        except Exception as error:  # the section must not wait for ever because of our mistake
+            log.exception("act-failed", act=type(act).__name__)
+            return _gave_up(act, self._clock(), str(error))
+
+    async def _start(self, act: StartMixMonitor) -> Report:
+        try:
+            await self._prepare_day(act.path)
+            path = self._spool.asterisk_path(act.path)
+            mixmonitor_id = await mixmonitor.start(self._connection, act.leg, path, act.key.rule_id)
+        except AsteriskError as error:
+            log.warning("mixmonitor-refused", section=_name(act.key), code=error.code, problem=error.message)
+            return MixMonitorRefused(self._clock(), act.key, error.code, error.message)
+        return MixMonitorAccepted(self._clock(), act.key, mixmonitor_id)
+
+    async def _prepare_day(self, path: str) -> None:
+        """The day's folder. Where we cannot make it Asterisk still may: MixMonitor makes folders by itself."""
+        day = path.rsplit("/", 1)[0]
+        if day in self._days:
+            return
+        try:
+            await asyncio.to_thread(self._spool.prepare_day, path)
+        except (OSError, MediaError) as error:
+            log.error("day-folder-not-made", day=day, problem=str(error))
+            return
+        self._days = {day}
+
+    async def _stop(self, act: StopMixMonitor) -> Report:
+        try:
+            await mixmonitor.stop(self._connection, act.leg, MixMonitorId(act.mixmonitor_id))
+        except AsteriskRefusedError as error:
+            # The channel, or this MixMonitor on it, is gone already: then its file is closed.
+            log.debug("nothing-to-stop", section=_name(act.key), answer=error.message)
+        except AsteriskError as error:
+            return StopUnanswered(self._clock(), act.key, error.code)
+        return StopAnswered(self._clock(), act.key)
+
+    async def _watch(self, act: WatchFile) -> Report:
+        seen = await self._inspector.wait_for_file(self._spool.local_path(act.path), _SEEN_WITHIN_S)
+        if seen:
+            self.file_unseen = None
+        else:
+            self.file_unseen = act.key
+            log.error(
+                "file-not-seen",
+                section=_name(act.key),
+                here=str(self._spool.local_path(act.path)),
+                asterisk=self._spool.asterisk_path(act.path),
+            )
+        return FileWatched(self._clock(), act.key, seen)
+
+    async def _inspect(self, act: InspectFile) -> Report:
+        try:
+            report = await self._inspector.inspect_when_final(self._spool.local_path(act.path), _FINAL_WITHIN_S)
+        except MediaError as error:
+            reason = str(error.details.get("reason", error.code))
+            log.error("file-unreadable", section=_name(act.key), reason=reason, problem=error.message)
+            return FileUnreadable(self._clock(), act.key, reason, error.message)
+        return FileInspected(self._clock(), act.key, report)
+
+
+def _name(key: SectionKey) -> str:
+    return f"{key.record_id}/{key.rule_id}/{key.file}"
+
+
+def _gave_up(act: Act, at: datetime, message: str) -> Report:
+    match act:
+        case StartMixMonitor():
+            return MixMonitorRefused(at, act.key, "internal-error", message)
+        case StopMixMonitor():
+            return StopUnanswered(at, act.key, "internal-error")
+        case WatchFile():
+            return FileWatched(at, act.key, seen=False)
+        case InspectFile():
+            return FileUnreadable(at, act.key, "internal-error", message)

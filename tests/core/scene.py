@@ -1,0 +1,108 @@
+"""A recorder at a PBX that exists only as events, with an Asterisk that does what it is asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bridge.core.people import Directory, People, parse_users
+from bridge.core.rules import parse_rules
+
+from bridge.core import decisions as d
+from bridge.core.ids import SectionKey, Uniqueid
+from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
+from bridge.core.recorder import Recorder
+from bridge.core.records import AudioReport, Cdr, Fact, FactKind, JournalEntry, Section
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
+from tests.core.pbx import Pbx
+
+RECORD_ALL = "rules:\n  - {id: 1, name: All, record: always}\n"
+REPORT = AudioReport(1.0, 16044, 8000, 1, (0.5,), (0.1,), b"\x00\x00", "0" * 64)
+TRUNKS = ("PJSIP/trunk*",)
+
+
+def directory(text: str = "users: []\n") -> Directory:
+    return parse_users(text, "users.yml")
+
+
+@dataclass
+class Scene:
+    """`play` hands the PBX's events in; acts are answered at once unless `answers` is off."""
+
+    rules: str = RECORD_ALL
+    users: str = "users: []\n"
+    answers: bool = True
+    pbx: Pbx = field(default_factory=Pbx)
+    acts: list[d.Act] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    history: list[Section] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
+    cdrs: list[Cdr] = field(default_factory=list)
+    refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
+
+    def __post_init__(self) -> None:
+        users = directory(self.users)
+        self.recorder = Recorder(parse_rules([("rules.yml", self.rules)], users), People(users, TRUNKS))
+
+    def play(self) -> None:
+        for event in self.pbx.take():
+            self.take(event, event.at)
+
+    def take(self, event: Event | d.Report, now: datetime) -> None:
+        self.sort(self.recorder.handle(event, now), now)
+
+    def sort(self, decisions: list[d.Decision], now: datetime) -> None:
+        for decision in decisions:
+            match decision:
+                case AppendFact(fact):
+                    self.facts.append(fact)
+                case PutSection(section):
+                    self.history.append(section)
+                case AddJournalEntry(entry):
+                    self.entries.append(entry)
+                case AddCdr(cdr):
+                    self.cdrs.append(cdr)
+                case _:
+                    self.acts.append(decision)
+                    if self.answers:
+                        self.answer(decision, now)
+
+    def answer(self, act: d.Act, now: datetime) -> None:
+        match act:
+            case d.StartMixMonitor():
+                if self.refuse(act):
+                    self.take(d.MixMonitorRefused(now, act.key, "asterisk-refused", "No such channel"), now)
+                    return
+                self.take(MixMonitorStarted(now, act.leg), now)
+                self.take(d.MixMonitorAccepted(now, act.key, f"0x{len(self.acts):x}"), now)
+            case d.StopMixMonitor():
+                self.take(MixMonitorStopped(now, act.leg), now)
+                self.take(d.StopAnswered(now, act.key), now)
+            case d.WatchFile():
+                self.take(d.FileWatched(now, act.key, seen=True), now)
+            case d.InspectFile():
+                self.take(d.FileInspected(now, act.key, REPORT), now)
+
+    def tick(self, seconds: float) -> None:
+        self.pbx.now += timedelta(seconds=seconds)
+        self.take(d.Tick(self.pbx.now), self.pbx.now)
+
+    @property
+    def sections(self) -> dict[SectionKey, Section]:
+        """Each section as it was kept last."""
+        return {section.key: section for section in self.history}
+
+    def starts(self) -> list[d.StartMixMonitor]:
+        return [act for act in self.acts if isinstance(act, d.StartMixMonitor)]
+
+    def stops(self) -> list[d.StopMixMonitor]:
+        return [act for act in self.acts if isinstance(act, d.StopMixMonitor)]
+
+    def kinds(self, prefix: str = "") -> list[FactKind]:
+        return [fact.kind for fact in self.facts if fact.kind.startswith(prefix)]
+
+    def call(self, caller: str = "alice", called: str = "bob", *, exten: str = "102") -> tuple[Uniqueid, Uniqueid]:
+        """A plain call that is answered."""
+        one = self.pbx.channel(f"PJSIP/{caller}-1", exten=exten, number="101", caller_name=caller.title())
+        two = self.pbx.ring(one, f"PJSIP/{called}-1", number=exten)
+        self.pbx.answered(one, two, "b1")
+        return one, two

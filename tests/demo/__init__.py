@@ -1,0 +1,1 @@
+"""`make demo`: three real calls, recorded."""
