@@ -1,0 +1,55 @@
+"""The HTTP application: which path is whose."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from bridge.api import calls, health, journal, records, requests, streams
+from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
+from bridge.api.dependencies import DEPENDENCIES, Dependencies
+from bridge.api.tickets import TICKETS, Tickets
+
+__all__ = ["Dependencies", "create_app", "runner"]
+
+_MOST_BODY = 64 * 1024
+
+
+def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Application:
+    """The application. `keepalive_s` is how long a live stream may be silent.
+
+    Run it with `runner`, which keeps query strings out of the log.
+    """
+    app = web.Application(middlewares=[requests.log_access, requests.error_bodies], client_max_size=_MOST_BODY)
+    app[DEPENDENCIES] = deps
+    app[AUTHENTICATOR] = Authenticator(deps)
+    app[TICKETS] = Tickets()
+    app[streams.KEEPALIVE_S] = keepalive_s
+    app.on_response_prepare.append(requests.add_headers)
+    app.on_shutdown.append(_end_streams)
+    get, post = app.router.add_get, app.router.add_post
+    get("/health", health.health)
+    get("/ready", health.ready)
+    get("/api/v1/records/{record_id}", _with_token(records.record))
+    get("/api/v1/records/{record_id}/{rule_id}/{file}", records.section_audio)
+    post("/api/v1/tickets", _with_token(records.new_ticket))
+    get("/api/v1/journal", _with_token(journal.journal))
+    get("/api/v1/calls", _with_token(calls.calls))
+    get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
+    get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
+    return app
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """What serves the application. aiohttp's own access log would show tickets; ours does not."""
+    return web.AppRunner(app, access_log=None, logger=requests.SERVER_LOG, shutdown_timeout=5)
+
+
+def _with_token(handler: Callable[[web.Request, Access], Awaitable[web.StreamResponse]]) -> requests.Handler:
+    async def with_token(request: web.Request) -> web.StreamResponse:
+        return await handler(request, await request.app[AUTHENTICATOR].access(request))
+
+    return with_token
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[DEPENDENCIES].hub.close()

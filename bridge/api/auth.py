@@ -1,0 +1,124 @@
+"""Who asks: tokens from headers, and a brake on wrong ones."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from bridge import tokens
+from bridge.api.answers import ForbiddenError, TooManyRequestsError, UnauthorizedError
+from bridge.api.dependencies import Dependencies
+from bridge.core.access import Reader, Scope, Token
+
+log = structlog.get_logger()
+
+_WINDOW_S = 60
+_FAILURES = 20
+_REMOTES = 1000
+_GOOD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A valid token, and what its owner may do with it now."""
+
+    token: Token
+    _deps: Dependencies
+
+    @property
+    def reader(self) -> Reader:
+        """As it is this moment: whom a supervisor supervises may change while a stream runs."""
+        token = self.token
+        return Reader(token.identity, token.role, token.scopes, self._deps.supervised(token.identity))
+
+    @property
+    def over(self) -> bool:
+        """Whether the token has expired meanwhile."""
+        return tokens.expired(self.token, self._deps.clock())
+
+    def needs(self, scope: Scope) -> None:
+        """Raises ForbiddenError where the token has not this scope."""
+        if scope not in self.token.scopes:
+            raise ForbiddenError(f"this token lacks the scope {scope}", scope=str(scope))
+
+
+class FailureLimit:
+    """Counts wrong tokens for each remote: 20 in a minute. Remembers 1,000 remotes, and forgets the oldest first."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def wait_s(self, remote: str) -> int:
+        """How many seconds this remote has to wait; 0 while it may try."""
+        began, count = self._failures.get(remote, (0.0, 0))
+        left = began + _WINDOW_S - time.monotonic()
+        return int(left) + 1 if count >= _FAILURES and left > 0 else 0
+
+    def failed(self, remote: str) -> None:
+        """One more."""
+        now = time.monotonic()
+        began, count = self._failures.pop(remote, (now, 0))
+        if now - began >= _WINDOW_S:
+            began, count = now, 0
+        self._failures[remote] = (began, count + 1)
+        if len(self._failures) > _REMOTES:
+            self._failures.popitem(last=False)
+
+
+class Authenticator:
+    """Finds who asks.
+
+    A remote with too many wrong tokens is not looked up any more, apart from tokens that were right lately: behind a
+    proxy all clients are one remote, and one wrong script must not shut out the others.
+    """
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._limit = FailureLimit()
+        self._good: OrderedDict[str, None] = OrderedDict()
+
+    async def access(self, request: web.Request) -> Access:
+        """The access that the request's token gives. Raises UnauthorizedError, TooManyRequestsError, StoreError."""
+        plain = _token_in(request)
+        if plain is None:
+            raise UnauthorizedError("a token is needed: Authorization: Bearer …, or X-Auth-Token")
+        remote = request.remote or ""
+        parts = tokens.parse(plain)
+        wait_s = self._limit.wait_s(remote)
+        if wait_s and (parts is None or parts[0] not in self._good):
+            raise TooManyRequestsError("too many wrong tokens came from your address", wait_s)
+        token = await self._deps.store.token(parts[0]) if parts is not None else None
+        if parts is None or token is None or not tokens.matches(token, parts[1]):
+            raise self.failure(request, "this token is not known")
+        if tokens.expired(token, self._deps.clock()):
+            raise self.failure(request, "this token has expired")
+        self._good[token.id] = None
+        self._good.move_to_end(token.id)
+        if len(self._good) > _GOOD:
+            self._good.popitem(last=False)
+        return Access(token, self._deps)
+
+    def failure(self, request: web.Request, message: str) -> UnauthorizedError:
+        """Counts and notes a wrong token or ticket."""
+        remote = request.remote or ""
+        self._limit.failed(remote)
+        log.warning("token-refused", remote=remote, reason=message)
+        return UnauthorizedError(message)
+
+    def too_many(self, request: web.Request) -> None:
+        """Raises TooManyRequestsError where this remote has to wait."""
+        wait_s = self._limit.wait_s(request.remote or "")
+        if wait_s:
+            raise TooManyRequestsError("too many wrong tokens came from your address", wait_s)
+
+
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+
+
+def _token_in(request: web.Request) -> str | None:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return request.headers.get("X-Auth-Token", "").strip() or None

@@ -1,0 +1,61 @@
+"""What the HTTP side is given: everything it shows and asks comes through here."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from bridge.core.ids import FactNumber, Identity
+from bridge.core.live import LiveCalls, NotReady
+from bridge.core.records import NumberedFact
+from bridge.core.store import Store
+
+
+class FactStream(Protocol):
+    """A subscriber's facts, in order. `cut` says that it was too slow, and why it ended."""
+
+    @property
+    def cursor(self) -> FactNumber:
+        """The number up to which everything was handed out."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether it ended because its reader was too slow."""
+
+    async def __anext__(self) -> Sequence[NumberedFact]:
+        """The next facts. May be cancelled and asked again. Raises StopAsyncIteration at the end, StoreError."""
+
+
+class LiveFacts(Protocol):
+    """Where live facts come from."""
+
+    def subscribe(self, after: FactNumber | None) -> AbstractAsyncContextManager[FactStream]:
+        """Facts after this one, or from now on. Entering raises CursorGoneError, TooManyStreamsError, StoreError."""
+
+    def close(self) -> None:
+        """End all subscriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC."""
+
+    store: Store
+    audio_root: Path
+    live: LiveCalls
+    supervised: Callable[[Identity], frozenset[Identity]]
+    not_ready: Callable[[], Sequence[NotReady]]
+    hub: LiveFacts
+    clock: Callable[[], datetime]
+
+
+DEPENDENCIES = web.AppKey("dependencies", Dependencies)
+
+
+def dependencies(request: web.Request) -> Dependencies:
+    """Those of the app that a request came to."""
+    return request.app[DEPENDENCIES]

@@ -1,0 +1,38 @@
+"""The journal: finished calls, as each user saw them."""
+
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import Field
+
+from bridge.api.answers import ForbiddenError, json_response
+from bridge.api.auth import Access
+from bridge.api.dependencies import dependencies
+from bridge.api.validation import Fields, query_of
+from bridge.core.access import Role
+from bridge.core.ids import Identity
+from bridge.core.views import journal_item
+
+_ALL = "*"
+
+
+class JournalQuery(Fields):
+    """Whose journal, and how much of it. Without `identity` the reader's own; `*` is everybody's, for an admin."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    identity: Annotated[str, Field(max_length=200)] = ""
+
+
+async def journal(request: web.Request, access: Access) -> web.StreamResponse:
+    """`GET /api/v1/journal`: JournalList, `{"items": [JournalEntry, …]}`, newest first."""
+    query = query_of(request, JournalQuery)
+    reader = access.reader
+    identity: Identity | None = Identity(query.identity) if query.identity else reader.identity
+    if identity == _ALL:
+        if reader.role is not Role.ADMIN:
+            raise ForbiddenError("everybody's journal is for admins")
+        identity = None
+    elif identity is not None and not reader.sees((identity,)):
+        raise ForbiddenError("another's journal needs a supervisor of theirs, or an admin")
+    entries = await dependencies(request).store.journal(identity, query.limit)
+    return json_response({"items": [journal_item(entry) for entry in entries]})

@@ -1,0 +1,135 @@
+"""Records, their audio, and tickets for it."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import structlog
+from aiohttp import web
+from pydantic import Field
+
+from bridge.api import audio
+from bridge.api.answers import (
+    AudioMissingError,
+    FormatNotAvailableError,
+    InvalidFieldsError,
+    NotFoundError,
+    NotStoredYetError,
+    json_response,
+)
+from bridge.api.auth import AUTHENTICATOR, Access
+from bridge.api.dependencies import dependencies
+from bridge.api.tickets import TICKETS
+from bridge.api.validation import Fields, Nothing, body_of, query_of
+from bridge.core.access import Reader, Scope
+from bridge.core.errors import MediaError
+from bridge.core.ids import RecordId, RuleId, SectionKey
+from bridge.core.records import Section, SectionState
+from bridge.core.views import epoch_ms, record_entry, sees_section
+
+log = structlog.get_logger()
+
+_RECORD_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_PATH = re.compile(r"/api/v1/records/([^/?#]+)/([^/?#]+)/([^/?#]+)")
+
+
+class AudioQuery(Fields):
+    """How the audio is wanted. DESIGN's formats; so far there is wav."""
+
+    format: Literal["wav", "flac", "opus", "mp3"] = "wav"
+    download: bool = False
+    ticket: str | None = None
+
+
+class TicketBody(Fields):
+    """What a ticket is for: the path of a section's audio."""
+
+    path: Annotated[str, Field(max_length=500)]
+
+
+async def record(request: web.Request, access: Access) -> web.StreamResponse:
+    """`GET /api/v1/records/{recordId}`: a RecordEntry."""
+    query_of(request, Nothing)
+    store = dependencies(request).store
+    record_id = request.match_info["record_id"]
+    if not _RECORD_ID.fullmatch(record_id):
+        raise _no_record()
+    sections = await store.sections_of(RecordId(record_id))
+    entries = await store.journal_of_record(RecordId(record_id)) if sections else []
+    entry = record_entry(RecordId(record_id), sections, entries, access.reader)
+    if entry is None:
+        raise _no_record()
+    return json_response(entry)
+
+
+async def section_audio(request: web.Request) -> web.StreamResponse:
+    """`GET /api/v1/records/{recordId}/{ruleId}/{file}`: the audio; with `?ticket=` no token is needed."""
+    deps = dependencies(request)
+    ticket = request.query.get("ticket")
+    if ticket is None:
+        access = await request.app[AUTHENTICATOR].access(request)
+        key = _key(request.match_info)
+    else:
+        key = _key(request.match_info)
+        access = _ticket_access(request, ticket, key)
+    query = query_of(request, AudioQuery)
+    if query.format != "wav":
+        raise FormatNotAvailableError(f"there is no {query.format} here, only wav", format=query.format)
+    access.needs(Scope.DOWNLOAD if query.download else Scope.PLAY)
+    section = await _visible_section(request, key, access.reader)
+    if section.state is not SectionState.STORED:
+        raise NotStoredYetError(f"this section has no audio: it is {section.state}", state=str(section.state))
+    try:
+        file = await audio.open_wav(deps.audio_root, section.path)
+    except MediaError as error:
+        log.error("audio-missing", section=list(key), reason=error.message)
+        raise AudioMissingError("this section's file is not where it was stored") from error
+    with file:
+        name = f"{key.record_id}_{key.rule_id}_{key.file:03}.wav" if query.download else None
+        return await audio.send(request, file, name)
+
+
+async def new_ticket(request: web.Request, access: Access) -> web.StreamResponse:
+    """`POST /api/v1/tickets`: a URL that plays one section for one minute, without a token."""
+    query_of(request, Nothing)
+    body = await body_of(request, TicketBody)
+    found = _PATH.fullmatch(body.path)
+    if found is None:
+        raise InvalidFieldsError(
+            "the body is not as it should be", {"path": "it should be /api/v1/records/{recordId}/{ruleId}/{file}"}
+        )
+    key = _key({"record_id": found[1], "rule_id": found[2], "file": found[3]})
+    if Scope.DOWNLOAD not in access.token.scopes:
+        access.needs(Scope.PLAY)
+    await _visible_section(request, key, access.reader)
+    ticket, expires_at = request.app[TICKETS].new(key, access, dependencies(request).clock())
+    url = f"/api/v1/records/{key.record_id}/{key.rule_id}/{key.file}?ticket={ticket}"
+    return json_response({"url": url, "expiresAt": epoch_ms(expires_at)}, status=201)
+
+
+def _ticket_access(request: web.Request, ticket: str, key: SectionKey) -> Access:
+    authenticator = request.app[AUTHENTICATOR]
+    authenticator.too_many(request)
+    access = request.app[TICKETS].access(ticket, key, dependencies(request).clock())
+    if access is None:
+        raise authenticator.failure(request, "this ticket is not known, or its minute is over")
+    return access
+
+
+async def _visible_section(request: web.Request, key: SectionKey, reader: Reader) -> Section:
+    section = await dependencies(request).store.section(key)
+    if section is None or not sees_section(section, reader):
+        raise NotFoundError("there is no such section")
+    return section
+
+
+def _key(parts: Mapping[str, str]) -> SectionKey:
+    record_id, rule_id, file = parts["record_id"], parts["rule_id"], parts["file"]
+    if not (_RECORD_ID.fullmatch(record_id) and _NUMBER.fullmatch(rule_id) and _NUMBER.fullmatch(file)):
+        raise NotFoundError("there is no such section")
+    return SectionKey(RecordId(record_id), RuleId(int(rule_id)), int(file))
+
+
+def _no_record() -> NotFoundError:
+    return NotFoundError("there is no such record")

@@ -1,0 +1,128 @@
+"""What every request walks through: access log, error bodies, security headers."""
+
+import http
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+from aiohttp import web
+
+from bridge.api.answers import RequestError, error_body, json_response
+from bridge.api.dependencies import dependencies
+from bridge.core.errors import CursorGoneError, StoreError, TooManyStreamsError
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_HEADERS = {
+    "Server": "recbridge",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_STARTED = "started"
+_REQUEST_ID = "request_id"
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers of every answer, also of one that no handler made; what a handler set itself stays."""
+    request[_STARTED] = True
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if _REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[_REQUEST_ID]
+
+
+@web.middleware
+async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line for each request. Never its query string or headers: tokens and tickets travel there."""
+    request[_REQUEST_ID] = secrets.token_hex(8)
+    began = time.monotonic()
+    status = 499  # as nginx says it: the client went away, or the server stopped, before there was an answer
+    with structlog.contextvars.bound_contextvars(request_id=request[_REQUEST_ID]):
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            log.info(
+                "request",
+                method=request.method,
+                path=request.rel_url.raw_path,  # still percent-encoded: no line breaks
+                status=status,
+                remote=request.remote,
+                duration_ms=round((time.monotonic() - began) * 1000, 1),
+            )
+
+
+@web.middleware
+async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever goes wrong into the one error body."""
+    try:
+        return await handler(request)
+    except ConnectionError:
+        raise  # the client has gone; aiohttp ends the connection without a word
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        answer = _from_aiohttp(error, dependencies(request).clock())
+    except Exception as error:
+        answer = _answer(error, dependencies(request).clock())
+    if request.get(_STARTED):
+        raise ConnectionResetError("the answer had begun, it cannot become an error any more")
+    return answer
+
+
+def _from_aiohttp(error: web.HTTPException, now: datetime) -> web.Response:
+    status = http.HTTPStatus(error.status)
+    code, message = {
+        404: ("not-found", "there is nothing at this path"),
+        405: ("method-not-allowed", "this path does not take this method"),
+        413: ("body-too-large", "the request's body is too large"),
+    }.get(error.status, (status.phrase.lower().replace(" ", "-"), status.description or status.phrase))
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return json_response(error_body(code, message, {}, now), status=error.status, headers=headers)
+
+
+def _answer(error: Exception, now: datetime) -> web.Response:
+    match error:
+        case RequestError():
+            body = error_body(error.code, error.message, error.details, now)
+            return json_response(body, status=error.status, headers=error.headers)
+        case CursorGoneError():
+            return json_response(error_body(error.code, error.message, error.details, now), status=410)
+        case TooManyStreamsError():
+            body = error_body(error.code, error.message, {}, now)
+            return json_response(body, status=503, headers={"Retry-After": "10"})
+        case StoreError():
+            # Its own words name files of this machine: they are for the log.
+            log.error("request-without-database", reason=error.message)
+            body = error_body(error.code, "the database cannot be asked at the moment", {}, now)
+            return json_response(body, status=503, headers={"Retry-After": "10"})
+        case _:
+            log.error("internal-error", exc_info=error)
+            body = error_body("internal-error", "something went wrong here, and the log says what", {}, now)
+            return json_response(body, status=500)
+
+
+class _WithoutBytes(logging.Filter):
+    """What came in may hold a token: of an error aiohttp's log keeps the kind alone."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, without its traceback."""
+        if record.exc_info and record.exc_info[0] is not None:
+            record.msg = f"{record.getMessage()}: {record.exc_info[0].__name__}"
+            record.args, record.exc_info = (), None
+        return True
+
+
+SERVER_LOG = logging.getLogger("bridge.api.server")
+"""Where aiohttp says what no handler saw, as bytes that are no HTTP."""
+SERVER_LOG.addFilter(_WithoutBytes())

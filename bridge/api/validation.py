@@ -1,0 +1,60 @@
+"""Queries and bodies, checked by models; whatever a model does not name is refused."""
+
+import asyncio
+from typing import TypeVar
+
+from aiohttp import http_exceptions, web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bridge.api.answers import InvalidFieldsError, RequestError
+
+_BODY_S = 30
+
+
+class Fields(BaseModel):
+    """A query's or a body's fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Nothing(Fields):
+    """No field at all."""
+
+
+FieldsT = TypeVar("FieldsT", bound=Fields)
+
+
+def query_of(request: web.Request, model: type[FieldsT]) -> FieldsT:
+    """The query string's fields. Raises InvalidFieldsError."""
+    query = request.query
+    repeated = sorted({name for name in query if len(query.getall(name)) > 1})
+    if repeated:
+        raise InvalidFieldsError("the query names fields twice", dict.fromkeys(repeated, "given more than once"))
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise _refusal("query", error) from error
+
+
+async def body_of(request: web.Request, model: type[FieldsT]) -> FieldsT:
+    """The JSON body's fields, with exactly their types. Raises InvalidFieldsError."""
+    try:
+        async with asyncio.timeout(_BODY_S):
+            raw = await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+    except (http_exceptions.HttpProcessingError, web.RequestPayloadError) as error:
+        raise RequestError("the body cannot be read") from error
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        raise _refusal("body", error) from error
+
+
+def _refusal(what: str, error: ValidationError) -> InvalidFieldsError:
+    details = {}
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"]) or what
+        unknown = problem["type"] == "extra_forbidden"
+        details[name] = "there is no such field" if unknown else problem["msg"]
+    return InvalidFieldsError(f"the {what} is not as it should be", details)

@@ -1,0 +1,126 @@
+"""`recbridge calls`: the calls that go on now, as the running daemon sees them."""
+
+import argparse
+import asyncio
+import json
+import os
+import ssl
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+
+from bridge import tokens
+from bridge.cli.database import keep_token
+from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.config import Config, load_config
+from bridge.core.access import Role
+from bridge.core.errors import RecbridgeError
+from bridge.core.ids import Identity
+
+TOKEN_VARIABLE = "RECBRIDGE_TOKEN"  # noqa: S105  # the name of a variable
+
+_DEADLINE_S = 10
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, not where we do
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "calls",
+        help="show the calls that go on now",
+        description="Asks the running daemon for the calls that go on now: who with whom, and what each rule does. "
+        "Without a token it makes itself one for a minute, which needs the right to write the database.",
+    )
+    add_config_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--token", help=f"the API token (default: {TOKEN_VARIABLE} in the environment)")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show them. Raises RecbridgeError with one line where that cannot be."""
+    config = load_config(config_path(args))
+    items = asyncio.run(_ask(config, args.token or os.environ.get(TOKEN_VARIABLE)))
+    if args.json:
+        print(json.dumps({"items": items}, ensure_ascii=False, indent=2))
+    elif items:
+        print("\n".join(table(items, datetime.now(UTC))))
+    else:
+        print("no calls", file=sys.stderr)
+    return 0
+
+
+async def _ask(config: Config, token: str | None) -> list[dict[str, Any]]:
+    if token is None:
+        now = datetime.now(UTC)
+        kept, token = tokens.new_token(Identity("recbridge"), Role.ADMIN, (), now, now + timedelta(minutes=1))
+        await keep_token(config, kept)
+    host, port = config.http.address
+    host = _ANYWHERE.get(host, host)
+    url = f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/api/v1/calls"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_DEADLINE_S)) as session,
+            session.get(url, headers={"Authorization": f"Bearer {token}"}, ssl=_tls(config)) as response,
+        ):
+            answer = await response.json()
+            if response.status != 200:
+                raise RecbridgeError(f"the daemon at {config.http.listen} says: {answer['message']}")
+            items: list[dict[str, Any]] = answer["items"]
+            return items
+    except TimeoutError:
+        raise RecbridgeError(f"the daemon at {config.http.listen} did not answer within {_DEADLINE_S} s") from None
+    except aiohttp.ClientConnectionError as error:
+        raise RecbridgeError(f"no daemon answers at {config.http.listen}; does it run? ({error})") from None
+    except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+        raise RecbridgeError(f"what answers at {config.http.listen} is not recbridge ({error})") from None
+
+
+def _tls(config: Config) -> ssl.SSLContext | bool:
+    """Trust the daemon's own certificate, whatever name stands in it: we reach it by its address."""
+    if config.http.tls is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=str(config.http.tls.certificate))
+    except (OSError, ssl.SSLError) as error:
+        raise RecbridgeError(f"http: tls: certificate: {error}") from None
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def table(items: Sequence[dict[str, Any]], now: datetime) -> list[str]:
+    """One line a call, and below it one for each rule.
+
+    >>> call = {"parties": [], "direction": "internal", "startedAt": 0, "talkingSince": None, "queue": "",
+    ...         "dialed": "822", "rules": [], "reason": "no-talk"}
+    >>> table([call], datetime.fromtimestamp(65, UTC))
+    ['internal  822  ringing 0:01:05  not recorded: no-talk']
+    """
+    lines = []
+    for call in items:
+        parties = " - ".join(_party(party) for party in call["parties"]) or call["dialed"]
+        talking = call["talkingSince"]
+        since = datetime.fromtimestamp((call["startedAt"] if talking is None else talking) / 1000, UTC)
+        length = timedelta(seconds=max(0, int((now - since).total_seconds())))
+        queue = f"  queue {call['queue']}" if call["queue"] else ""
+        why = f"  not recorded: {call['reason']}" if call["reason"] else ""
+        doing = "ringing" if talking is None else "talking"
+        lines.append(f"{call['direction']}  {parties}  {doing} {length}{queue}{why}")
+        lines += [_rule(rule) for rule in call["rules"]]
+    # A caller chooses its name: nothing of it may steer the terminal.
+    return ["".join(char if char.isprintable() else "?" for char in line) for line in lines]
+
+
+def _party(party: dict[str, Any]) -> str:
+    who = party["identity"] or party["name"] or party["channel"]
+    return f"{who} ({party['number']})" if party["number"] else str(who)
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    file = f" file {rule['file']}" if rule["file"] is not None else ""
+    why = f": {rule['reason']}" if rule["reason"] else ""
+    return f"    rule {rule['ruleId']} {rule['name']}: {rule['state']}{file}{why}"

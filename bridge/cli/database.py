@@ -1,0 +1,26 @@
+"""Writing into the daemon's database from a command."""
+
+import os
+
+from bridge.config import Config
+from bridge.core.access import Token
+from bridge.storage.database import SqliteStore
+
+
+async def keep_token(config: Config, token: Token) -> None:
+    """Add a token, also while the daemon runs. Raises StoreError.
+
+    A database that root makes by this belongs to its folder's owner: the daemon is not root. (SQLite itself gives
+    -wal and -shm to the database's owner.)
+    """
+    path = config.database
+    made = not path.exists()
+    store = await SqliteStore.open(path, config.systemname)
+    try:
+        if made and os.geteuid() == 0:
+            folder = path.parent.stat()
+            for file in (path, *path.parent.glob(f"{path.name}-*")):
+                os.chown(file, folder.st_uid, folder.st_gid)
+        await store.add_token(token)
+    finally:
+        await store.close()
