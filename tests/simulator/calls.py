@@ -5,10 +5,11 @@ Left out are RTP statistics, device and extension states, and Dial's many timing
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from tests.network.config import PHONES, SUPPORT_DID
 from tests.simulator.pbx import DOWN, RING, RINGING, UP, Bridge, Channel, Pbx
+from tests.simulator.server import Simulator
 
 Side = Literal["caller", "callee"]
 
@@ -21,67 +22,75 @@ class Acted:
     callee: str
 
 
+class Script(Protocol):
+    """A call that can be acted: `talk_s` seconds of talk, after which one hangs up."""
+
+    async def __call__(self, simulator: Simulator, talk_s: float = ..., /) -> Acted: ...
+
+
 async def inside(
-    pbx: Pbx,
+    simulator: Simulator,
+    talk_s: float = 5.0,
+    *,
     caller: str = "alice",
     callee: str = "bob",
-    *,
-    duration_s: float = 5.0,
     ring_s: float = 0.2,
     hung_up_by: Side = "caller",
 ) -> Acted:
-    """A phone dials another one."""
+    """A phone dials another one: alice 102, which is bob."""
+    pbx = simulator.pbx
     number = PHONES[callee]
     first = _phone(pbx, caller, number)
     pbx.newexten(first, number, "Dial", f"PJSIP/{callee},30,tTkK")
     second = pbx.new_channel(
         callee, callee, "internal", "s", state=DOWN, caller=_identity(callee), linkedid=first.linkedid
     )
-    return await _dialled(
-        pbx, first, second, callee, number, duration_s=duration_s, ring_s=ring_s, hung_up_by=hung_up_by
-    )
+    return await _dialled(pbx, first, second, callee, number, talk_s=talk_s, ring_s=ring_s, hung_up_by=hung_up_by)
 
 
 async def outbound(
-    pbx: Pbx,
+    simulator: Simulator,
+    talk_s: float = 5.0,
+    *,
     caller: str = "alice",
     number: str = "0301234567",
-    *,
-    duration_s: float = 5.0,
     ring_s: float = 0.2,
     hung_up_by: Side = "caller",
 ) -> Acted:
     """A phone dials out through the trunk; the party outside hums `outside`."""
+    pbx = simulator.pbx
     first = _phone(pbx, caller, number)
     pbx.newexten(first, number, "Dial", f"PJSIP/{number}@trunk,60,tTkK")
     unknown = ("<unknown>", "<unknown>")
     second = pbx.new_channel("trunk", "outside", "from-trunk", "s", state=DOWN, caller=unknown, linkedid=first.linkedid)
     second.caller = (number, "<unknown>")
     return await _dialled(
-        pbx, first, second, f"{number}@trunk", number, duration_s=duration_s, ring_s=ring_s, hung_up_by=hung_up_by
+        pbx, first, second, f"{number}@trunk", number, talk_s=talk_s, ring_s=ring_s, hung_up_by=hung_up_by
     )
 
 
 async def inbound(
-    pbx: Pbx,
-    number: str = "+4915112345",
+    simulator: Simulator,
+    talk_s: float = 5.0,
     *,
+    number: str = "+4915112345",
+    name: str = "Erika Muster",
     did: str = SUPPORT_DID,
     answers: str = "bob",
-    duration_s: float = 5.0,
     ring_s: float = 0.2,
     hung_up_by: Side = "caller",
 ) -> Acted:
     """The trunk brings a call into the queue `support`: bob and carol ring, one of them answers."""
+    pbx = simulator.pbx
     began = pbx.clock.now()
-    caller = pbx.new_channel("trunk", "outside", "from-trunk", did, state=RING, caller=(number, "<unknown>"))
+    caller = pbx.new_channel("trunk", "outside", "from-trunk", did, state=RING, caller=(number, name))
     pbx.newexten(caller, did, "Goto", "internal,500,1")
     caller.context = "internal"
     pbx.newexten(caller, "500", "Queue", "support,tTkK,,,60")
     queue = ("Queue", "support")
     pbx.emit("agent", "QueueCallerJoin", *caller.headers(), queue, ("Position", "1"), ("Count", "1"))
     pbx.emit("call", "MusicOnHoldStart", *caller.headers(), ("Class", "default"))
-    members = {name: _call_member(pbx, caller, name) for name in ("carol", "bob")}
+    members = {each: _call_member(pbx, caller, each) for each in ("carol", "bob")}
     for member in members.values():
         pbx.set_state(member, RINGING)
         pbx.newexten(member, "500", "AppQueue", "(Outgoing Line)")
@@ -106,11 +115,11 @@ async def inbound(
     pbx.hang_up(other, 26)
     pbx.set_state(caller, UP)
     answered = pbx.clock.now()
-    bridge = await _talk(pbx, caller, agent, duration_s)
+    bridge = await _talk(pbx, caller, agent, talk_s)
 
     ends = caller if hung_up_by == "caller" else agent
     pbx.emit("call", "HangupRequest", *ends.headers())
-    end = (("TalkTime", str(int(duration_s))), ("Reason", "caller" if ends is caller else "agent"))
+    end = (("TalkTime", str(int(talk_s))), ("Reason", "caller" if ends is caller else "agent"))
     pbx.emit("agent", "AgentComplete", *caller.headers(), *agent.headers("Dest"), *served, *end)
     for channel in (ends, agent if ends is caller else caller):
         pbx.leave(channel)
@@ -157,7 +166,7 @@ async def _dialled(
     dialstring: str,
     number: str,
     *,
-    duration_s: float,
+    talk_s: float,
     ring_s: float,
     hung_up_by: Side,
 ) -> Acted:
@@ -187,7 +196,7 @@ async def _dialled(
     _dial(pbx, "DialEnd", caller, callee, ("DialStatus", "ANSWER"))
     pbx.set_state(caller, UP)
     answered = pbx.clock.now()
-    bridge = await _talk(pbx, caller, callee, duration_s)
+    bridge = await _talk(pbx, caller, callee, talk_s)
 
     by_caller = hung_up_by == "caller"
     pbx.emit("call", "HangupRequest", *(caller if by_caller else callee).headers(), ("Cause", "16"))
@@ -209,7 +218,7 @@ async def _dialled(
     return Acted(caller.uniqueid, callee.uniqueid)
 
 
-async def _talk(pbx: Pbx, caller: Channel, callee: Channel, duration_s: float) -> Bridge:
+async def _talk(pbx: Pbx, caller: Channel, callee: Channel, talk_s: float) -> Bridge:
     bridge = pbx.new_bridge()
     if callee.application[0] == "AppDial":
         pbx.newexten(callee, "", *callee.application)
@@ -217,7 +226,7 @@ async def _talk(pbx: Pbx, caller: Channel, callee: Channel, duration_s: float) -
     pbx.enter(bridge, caller)
     pbx.set_variable(callee, "BRIDGEPEER", caller.name)
     pbx.set_variable(caller, "BRIDGEPEER", callee.name)
-    await pbx.clock.sleep(duration_s)
+    await pbx.clock.sleep(talk_s)
     return bridge
 
 

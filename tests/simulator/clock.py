@@ -66,6 +66,7 @@ class SteppedClock:
 
 
 async def _settle() -> None:
-    # The PBX waits on nothing but this clock, so a few turns of the loop bring every task to its next sleep.
-    for _ in range(10):
+    # The PBX waits on nothing but this clock, so some turns of the loop bring every task to its next sleep:
+    # three for each of the MixMonitors that end at one hangup.
+    for _ in range(100):
         await asyncio.sleep(0)

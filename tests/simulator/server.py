@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.network.config import TONES
+from tests.network.config import BRIDGE_SECRET, BRIDGE_USER, TONES
 from tests.simulator.actions import ACTIONS, RefusedError
 from tests.simulator.clock import Clock
 from tests.simulator.pbx import Pbx
@@ -33,21 +33,26 @@ class User:
 class Simulator:
     """AMI on 127.0.0.1; an async context manager. `port` is 0 for any free one, and then tells which.
 
-    `pbx` is where calls are acted (see `calls`); WAVs go below `spool` alone. `accounts` may be changed while it
-    runs: rights count from the next login.
+    `pbx` is where calls are acted (see `calls`); WAVs go below `spool` alone. `accounts` are the manager users, one
+    with all that the daemon needs by default (without `system` where it may not record); they may be changed while it
+    runs, and count from the next login. All time is the `clock`'s: how long a call lasts, and its WAV.
     """
 
     def __init__(
         self,
         spool: Path,
+        username: str = BRIDGE_USER,
+        secret: str = BRIDGE_SECRET,
         *,
+        may_record: bool = True,
         accounts: Mapping[str, User] | None = None,
         port: int = 0,
         clock: Clock | None = None,
         systemname: str = "",
         tones: Mapping[str, int] = TONES,
     ) -> None:
-        self.accounts = dict(accounts or {"bridge": User("bridge-secret")})
+        usual = User(secret) if may_record else User(secret, write=frozenset({"call", "reporting"}))
+        self.accounts = dict(accounts or {username: usual})
         self.port = port
         self.pbx = Pbx(spool, clock=clock, systemname=systemname, tones=tones)
         self.sessions: set[Session] = set()

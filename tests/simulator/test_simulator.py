@@ -123,7 +123,7 @@ async def test_filters_hold_events_back_by_name_and_header(simulator: Simulator,
         await ami.action("Filter", Operation="Add", MatchCriteria=criteria, Filter="^(A|RECBRIDGE)$")
         await ami.action("Setvar", Variable="A", Value="1")
         await ami.action("Setvar", Variable="AB", Value="1")
-        call = asyncio.create_task(calls.inside(simulator.pbx))
+        call = asyncio.create_task(calls.inside(simulator))
         await clock.advance(10)
         await call
         events = [event for event in await told(ami) if event["Event"] != "FullyBooted"]
@@ -135,7 +135,7 @@ async def test_filters_hold_events_back_by_name_and_header(simulator: Simulator,
 
 
 async def test_lists_channels_and_bridges_of_a_call(simulator: Simulator, clock: SteppedClock, ami: Ami) -> None:
-    call = asyncio.create_task(calls.inside(simulator.pbx))
+    call = asyncio.create_task(calls.inside(simulator))
     await clock.advance(2)
     channels = await ami.listing("CoreShowChannels")
     (bridge,) = await ami.listing("BridgeList")
@@ -155,7 +155,7 @@ async def test_lists_channels_and_bridges_of_a_call(simulator: Simulator, clock:
 async def test_a_stopped_recording_holds_both_parties_and_is_final_before_the_response(
     simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
 ) -> None:
-    call = asyncio.create_task(calls.inside(simulator.pbx, duration_s=20))
+    call = asyncio.create_task(calls.inside(simulator, talk_s=20))
     await clock.advance(1.2)
     alice = next(iter(simulator.pbx.channels.values()))
     wav = tmp_path / "2026/11/21/one.wav"
@@ -184,7 +184,7 @@ async def test_a_stopped_recording_holds_both_parties_and_is_final_before_the_re
 async def test_at_hangup_the_file_is_final_after_the_event_and_no_stop_is_told(
     simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
 ) -> None:
-    call = asyncio.create_task(calls.outbound(simulator.pbx, duration_s=3))
+    call = asyncio.create_task(calls.outbound(simulator, talk_s=3))
     await clock.advance(0.2)
     trunk = list(simulator.pbx.channels.values())[1]
     wav, said, hears = (tmp_path / name for name in ("one.wav", "said.wav", "hears.wav"))
@@ -206,7 +206,7 @@ async def test_at_hangup_the_file_is_final_after_the_event_and_no_stop_is_told(
 async def test_muted_time_is_silence_and_without_an_id_the_newest_is_stopped(
     simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
 ) -> None:
-    call = asyncio.create_task(calls.inside(simulator.pbx, duration_s=6))
+    call = asyncio.create_task(calls.inside(simulator, talk_s=6))
     await clock.advance(0.2)
     bob = simulator.pbx.find("PJSIP/bob-00000001")
     assert bob is not None
@@ -231,7 +231,7 @@ async def test_muted_time_is_silence_and_without_an_id_the_newest_is_stopped(
 async def test_outside_the_spool_it_says_success_and_there_is_no_file(
     simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
 ) -> None:
-    call = asyncio.create_task(calls.inside(simulator.pbx))
+    call = asyncio.create_task(calls.inside(simulator))
     await clock.advance(1)
     await ami.action("MixMonitor", Channel="PJSIP/bob-00000001", File=f"{tmp_path}/../escaped.wav")
     assert not (tmp_path.parent / "escaped.wav").exists()
@@ -241,7 +241,7 @@ async def test_outside_the_spool_it_says_success_and_there_is_no_file(
 
 async def test_a_simulator_that_ends_leaves_files_unfinished(tmp_path: Path, clock: SteppedClock) -> None:
     async with Simulator(tmp_path, clock=clock) as simulator:
-        call = asyncio.create_task(calls.inside(simulator.pbx))
+        call = asyncio.create_task(calls.inside(simulator))
         await clock.advance(1)
         async with await Ami.connect(simulator.port, "bridge", "bridge-secret") as ami:
             await ami.action("MixMonitor", Channel="PJSIP/bob-00000001", File=str(tmp_path / "one.wav"))
@@ -250,7 +250,7 @@ async def test_a_simulator_that_ends_leaves_files_unfinished(tmp_path: Path, clo
 
 
 async def test_an_inbound_call_is_told_in_asterisks_order(simulator: Simulator, clock: SteppedClock, ami: Ami) -> None:
-    call = asyncio.create_task(calls.inbound(simulator.pbx, ring_s=1, duration_s=3))
+    call = asyncio.create_task(calls.inbound(simulator, ring_s=1, talk_s=3))
     await clock.advance(10)
     acted = await call
     events = [event for event in await told(ami) if event["Event"] not in ("FullyBooted", "VarSet")]
@@ -273,7 +273,7 @@ async def test_an_inbound_call_is_told_in_asterisks_order(simulator: Simulator, 
 async def test_whoever_hangs_up_leaves_the_bridge_first(
     simulator: Simulator, clock: SteppedClock, ami: Ami, by: calls.Side
 ) -> None:
-    call = asyncio.create_task(calls.inside(simulator.pbx, hung_up_by=by))
+    call = asyncio.create_task(calls.inside(simulator, hung_up_by=by))
     await clock.advance(10)
     acted = await call
     events = await told(ami)
