@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +13,7 @@ import aiosqlite
 
 from bridge.core.access import Token
 from bridge.core.errors import StoreError
-from bridge.core.ids import FactNumber, Identity, RecordId, SectionKey
+from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.records import NumberedEntry, NumberedFact, Section
 from bridge.core.store import Change
 from bridge.storage import rows, statements
@@ -121,6 +122,11 @@ class SqliteStore:
     async def open_sections(self) -> Sequence[Section]:
         """Sections that are in no final state (stored, failed, lost), in the order in which they were first kept."""
         return [rows.section_of(row) for row in await self._read(statements.OPEN_SECTIONS)]
+
+    async def file_numbers(self, since: datetime) -> Mapping[tuple[RecordId, RuleId], int]:
+        """The highest section number of each record and rule that was requested since then (aware)."""
+        found = await self._read(statements.FILE_NUMBERS, rows.time_in(since))
+        return {(RecordId(row["record_id"]), RuleId(row["rule_id"])): row["file"] for row in found}
 
     async def journal(self, identity: Identity | None, limit: int) -> Sequence[NumberedEntry]:
         """The newest entries first, of one user or of all."""

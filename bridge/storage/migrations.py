@@ -23,7 +23,11 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
     the database is then as it was before the file that failed.
     """
     files = await asyncio.to_thread(_files, folder)
+    # In one transaction: another process may be making the same database just now.
+    await database.execute("BEGIN")
     version = await _number(database, "PRAGMA user_version")
+    tables = await _number(database, "SELECT count(*) FROM sqlite_master")
+    await database.execute("COMMIT")
     newest = max(files)
     if version > newest:
         raise StoreError(
@@ -31,7 +35,7 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
             "install that version again, or put the backup from before the upgrade back",
             reason="newer",
         )
-    if version == 0 and await _number(database, "SELECT count(*) FROM sqlite_master"):
+    if version == 0 and tables:
         raise StoreError(
             f"database {path}: it belongs to another program: name another file in `database:`", reason="foreign"
         )

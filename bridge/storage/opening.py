@@ -27,7 +27,7 @@ async def connect(path: Path, busy_s: float, check_s: float) -> tuple[aiosqlite.
         writer, reader = connections
         await _search_damage(writer, path, check_s)
         await migrate(writer, path)
-        await _set_up(writer, path)
+        await _set_up(writer, path, busy_s)
         await reader.execute("PRAGMA query_only = ON")
     except BaseException as error:
         for connection in connections:
@@ -65,8 +65,22 @@ async def _search_damage(writer: aiosqlite.Connection, path: Path, check_s: floa
         raise store_error(damage, path)
 
 
-async def _set_up(writer: aiosqlite.Connection, path: Path) -> None:
-    ((mode,),) = await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+async def _begin_wal(writer: aiosqlite.Connection, busy_s: float) -> str:
+    """The first change to WAL does not wait for others' locks by itself (measured), so that it is tried again."""
+    deadline = asyncio.get_running_loop().time() + busy_s
+    while True:
+        try:
+            ((mode,),) = await writer.execute_fetchall("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or asyncio.get_running_loop().time() >= deadline:
+                raise
+            await asyncio.sleep(0.02)
+        else:
+            return str(mode)
+
+
+async def _set_up(writer: aiosqlite.Connection, path: Path, busy_s: float) -> None:
+    mode = await _begin_wal(writer, busy_s)
     if mode != "wal":
         raise StoreError(
             f"database {path}: it cannot have a WAL there: its folder must be on a local disk", reason="no-wal"
@@ -74,3 +88,5 @@ async def _set_up(writer: aiosqlite.Connection, path: Path) -> None:
     await writer.execute("PRAGMA synchronous = FULL")
     # Not before the migrations: one may have to rebuild a table that others point to.
     await writer.execute("PRAGMA foreign_keys = ON")
+    # SQLite opens a file that may only be read without a word: better told now than at the first call.
+    await writer.execute("DELETE FROM tokens WHERE 0")

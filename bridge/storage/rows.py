@@ -39,7 +39,8 @@ def text_out(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _time_in(at: datetime | None) -> int | None:
+def time_in(at: datetime | None) -> int | None:
+    """Microseconds since 1970 UTC."""
     return None if at is None else (at - _EPOCH) // _MICROSECOND
 
 
@@ -66,7 +67,7 @@ def fact_row(fact: Fact, systemname: str) -> Row:
         {
             "systemname": systemname,
             "kind": fact.kind.value,
-            "at": _time_in(fact.at),
+            "at": time_in(fact.at),
             "call_id": fact.call_id,
             "record_id": fact.record_id,
             "rule_id": fact.rule_id,
@@ -123,9 +124,9 @@ def section_row(section: Section, systemname: str) -> Row:
             "headchannel": section.headchannel,
             "tailchannel": section.tailchannel,
             "path": section.path,
-            "requested_at": _time_in(section.requested_at),
-            "started_at": _time_in(section.started_at),
-            "ended_at": _time_in(section.ended_at),
+            "requested_at": time_in(section.requested_at),
+            "started_at": time_in(section.started_at),
+            "ended_at": time_in(section.ended_at),
             "tags": _json(section.tags),
             "mixmonitor_id": section.mixmonitor_id,
             "reason": section.reason,
@@ -185,7 +186,7 @@ def entry_row(entry: JournalEntry, systemname: str) -> Row:
     """All but the id."""
     return _texts(
         asdict(entry)
-        | {"systemname": systemname, "started_at": _time_in(entry.started_at), "result": entry.result.value}
+        | {"systemname": systemname, "started_at": time_in(entry.started_at), "result": entry.result.value}
     )
 
 
@@ -211,9 +212,9 @@ def cdr_row(cdr: Cdr, systemname: str) -> Row:
         fields
         | {
             "systemname": systemname,
-            "started_at": _time_in(cdr.started_at),
-            "answered_at": _time_in(cdr.answered_at),
-            "ended_at": _time_in(cdr.ended_at),
+            "started_at": time_in(cdr.started_at),
+            "answered_at": time_in(cdr.answered_at),
+            "ended_at": time_in(cdr.ended_at),
         }
     )
 
@@ -234,8 +235,8 @@ def token_row(token: Token, systemname: str) -> Row:
             "identity": token.identity,
             "role": token.role.value,
             "scopes": _json(sorted(token.scopes)),
-            "created_at": _time_in(token.created_at),
-            "expires_at": _time_in(token.expires_at),
+            "created_at": time_in(token.created_at),
+            "expires_at": time_in(token.expires_at),
         }
     )
 

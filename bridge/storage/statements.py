@@ -73,6 +73,10 @@ SECTIONS_OF = _SECTIONS + "WHERE record_id = CAST(? AS TEXT) ORDER BY rule_id, f
 # Word for word the condition of the index sections_open.
 OPEN_SECTIONS = _SECTIONS + "WHERE state NOT IN ('stored', 'failed', 'lost') ORDER BY sections.id"
 
+FILE_NUMBERS = """
+SELECT record_id, rule_id, max(file) AS file FROM sections WHERE requested_at >= ? GROUP BY record_id, rule_id
+"""
+
 ADD_ENTRY = """
 INSERT INTO journal (id, systemname, call_id, user_id, identity, started_at, inbound, internal, duration_s, connected_s,
     device_id, device_name, location_id, location_name, name, number, prefix, result, result_details, via, via_details,

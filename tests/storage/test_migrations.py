@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiosqlite
 import pytest
@@ -14,6 +15,7 @@ from bridge.core.store import AppendFact
 from bridge.storage.database import SqliteStore
 from bridge.storage.migrations import SCHEMA, migrate
 from tests.storage import kept
+from tests.storage.rights import without_rights
 
 SECOND = """
 -- A comment; with a semicolon.
@@ -38,8 +40,10 @@ def schema(tmp_path: Path) -> Path:
 
 async def kept_facts(path: Path, count: int) -> None:
     store = await SqliteStore.open(path, "pbx1")
-    await store.commit([AppendFact(kept.fact(n=n)) for n in range(count)])
-    await store.close()
+    try:
+        await store.commit([AppendFact(kept.fact(n=n)) for n in range(count)])
+    finally:
+        await store.close()
 
 
 async def apply(path: Path, folder: Path) -> None:
@@ -121,17 +125,21 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, schema: Path, 
 
 
 async def test_two_that_open_a_new_database_at_once_both_get_it(path: Path) -> None:
-    stores = await asyncio.gather(*(SqliteStore.open(path, "pbx1") for _ in range(4)))
-    for store in stores:
-        await store.commit([AppendFact(kept.fact())])
-    for store in stores:
-        assert await store.fact_bounds() == (1, 4)
-        await store.close()
+    results = await asyncio.gather(*(SqliteStore.open(path, "pbx1") for _ in range(4)), return_exceptions=True)
+    stores = [result for result in results if isinstance(result, SqliteStore)]
+    try:
+        assert [result for result in results if result not in stores] == []
+        for store in stores:
+            await store.commit([AppendFact(kept.fact())])
+        assert await stores[0].fact_bounds() == (1, 4)
+    finally:
+        for store in stores:
+            await store.close()
 
 
 async def refused(path: Path) -> StoreError:
     with pytest.raises(StoreError) as caught:
-        await SqliteStore.open(path, "pbx1", busy_s=0.2)
+        await (await SqliteStore.open(path, "pbx1", busy_s=0.2)).close()
     assert str(path) in caught.value.message
     return caught.value
 
@@ -174,6 +182,18 @@ async def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     error = await refused(tmp_path / "missing" / "recbridge.db")
     assert error.details["reason"] == "cannot-open"
     assert "make the folder" in error.message
+
+
+def test_a_database_that_may_only_be_read_is_refused_at_once() -> None:
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o777)
+        path = Path(made) / "recbridge.db"
+        asyncio.run(kept_facts(path, 1))
+        path.chmod(0o444)
+        with without_rights():
+            error = asyncio.run(refused(path))
+    assert error.details["reason"] == "read-only"
+    assert "belong to recbridge's user" in error.message
 
 
 async def test_a_database_that_stays_locked_is_refused_and_opens_later(path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.core.errors import MediaError
 from bridge.storage.spool import Spool
+from tests.storage.rights import without_rights
 
 WAV = "2026/08/01/1795223079-178_1795223079-187_1_001.wav"
 
@@ -33,19 +34,6 @@ def umask(mask: int) -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-@contextmanager
-def without_rights() -> Iterator[None]:
-    """As nobody, where we are root; root is never refused."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def spool_at(folder: Path) -> Spool:

@@ -88,6 +88,8 @@ CREATE TABLE sections (
 
 CREATE INDEX sections_open ON sections (id) WHERE state NOT IN ('stored', 'failed', 'lost');
 
+CREATE INDEX sections_requested ON sections (requested_at);
+
 CREATE TABLE section_participants (
     section INTEGER NOT NULL REFERENCES sections (id) ON DELETE CASCADE,
     position INTEGER NOT NULL,
