@@ -25,7 +25,8 @@ class MixMonitor:
         """Make the files, each with the sides (`r`, `w`) it holds. Where one cannot be made, nobody is told."""
         for name, sides in wanted.items():
             path = Path(name)
-            if path.is_relative_to(spool) and ".." not in path.parts and path.suffix in RATES_HZ:
+            # Resolved, so that neither `..` nor a link leads out of the spool.
+            if path.resolve().is_relative_to(spool.resolve()) and path.suffix in RATES_HZ:
                 try:
                     self._files.append((sides, TonesFile(path, self._clock.now(), tones)))
                 except OSError:

@@ -59,6 +59,7 @@ class Simulator:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
+        self.pbx.spool.mkdir(parents=True, exist_ok=True)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

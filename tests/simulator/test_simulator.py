@@ -12,7 +12,6 @@ from tests.network.tones import samples, seconds
 from tests.simulator import calls
 from tests.simulator.clock import SteppedClock
 from tests.simulator.server import Simulator, User
-from tests.simulator.wire import option, split_arguments
 
 MAY_ALL = User("may-all", write=frozenset({"all"}), read=frozenset({"system", "call", "agent", "dialplan", "cdr"}))
 NO_SYSTEM = User("no-system", write=frozenset({"call"}))
@@ -229,12 +228,16 @@ async def test_muted_time_is_silence_and_without_an_id_the_newest_is_stopped(
 
 
 async def test_outside_the_spool_it_says_success_and_there_is_no_file(
-    simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
+    simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     call = asyncio.create_task(calls.inside(simulator))
     await clock.advance(1)
-    await ami.action("MixMonitor", Channel="PJSIP/bob-00000001", File=f"{tmp_path}/../escaped.wav")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (tmp_path / "link").symlink_to(elsewhere)
+    for file in (f"{elsewhere}/a.wav", f"{tmp_path}/../escaped.wav", f"{tmp_path}/link/a.wav"):
+        await ami.action("MixMonitor", Channel="PJSIP/bob-00000001", File=file)
     assert not (tmp_path.parent / "escaped.wav").exists()
+    assert not list(elsewhere.iterdir())
     await clock.advance(10)
     await call
 
@@ -279,22 +282,3 @@ async def test_whoever_hangs_up_leaves_the_bridge_first(
     events = await told(ami)
     order = [event["Uniqueid"] for event in events if event["Event"] == "BridgeLeave"]
     assert order == ([acted.caller, acted.callee] if by == "caller" else [acted.callee, acted.caller])
-
-
-@pytest.mark.parametrize(
-    ("joined", "parts"),
-    [
-        ("/a.wav,i(X),", ("/a.wav", "i(X)", "")),
-        ("/a.wav,i(X,Y)r(/b.wav),touch /x,y", ("/a.wav", "i(X,Y)r(/b.wav)", "touch /x,y")),
-        ("/a.wav,b,rm -rf /,i(X),", ("/a.wav", "b", "rm -rf /,i(X),")),
-        ("/a.wav", ("/a.wav", "", "")),
-    ],
-)
-def test_arguments_are_split_as_asterisk_does(joined: str, parts: tuple[str, str, str]) -> None:
-    assert split_arguments(joined) == parts
-
-
-def test_options_are_found_outside_other_options_arguments() -> None:
-    assert option("r(/i.wav)b", "i") is None
-    assert option("bi(VAR)", "i") == "VAR"
-    assert option("bi(VAR)", "b") == ""
