@@ -1,7 +1,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,15 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
 def test_every_message_reaches_the_service_manager(manager: tuple[socket.socket, Notifier]) -> None:
     receiver, notifier = manager
     assert notifier.listening
-    said = []
-    for tell in (
+    tells: list[Callable[[], bool]] = [
         notifier.ready,
         lambda: notifier.ready("recording 3 calls"),
         lambda: notifier.status("Asterisk is away"),
         notifier.watchdog,
         lambda: notifier.stopping("bye"),
-    ):
+    ]
+    said = []
+    for tell in tells:
         assert tell()
         said.append(receiver.recv(4096).decode())
     assert said == [

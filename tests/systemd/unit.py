@@ -26,12 +26,12 @@ def is_on(settings: dict[str, list[str]], key: str) -> bool:
 
 def system_calls(lines: list[str]) -> set[str]:
     """The system calls that SystemCallFilter lets pass: the first line allows, `~` takes away, the others add."""
-    allowed: set[str] = set()
+    # systemd begins a list of allowed calls with these.
+    allowed = _expand(["@default"])
     for line in lines:
         names = _expand(line.removeprefix("~").split())
         allowed = allowed - names if line.startswith("~") else allowed | names
-    # systemd adds these to every list of allowed calls: without them it could not start the program.
-    return allowed | _expand(["@default"])
+    return allowed
 
 
 def _expand(names: list[str]) -> set[str]:
