@@ -1,5 +1,6 @@
 """The HTTP application: which path is whose."""
 
+import functools
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -26,7 +27,8 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Applicat
     app[streams.KEEPALIVE_S] = keepalive_s
     app.on_response_prepare.append(requests.add_headers)
     app.on_shutdown.append(_end_streams)
-    get, post = app.router.add_get, app.router.add_post
+    get = functools.partial(app.router.add_get, expect_handler=requests.expected)
+    post = functools.partial(app.router.add_post, expect_handler=requests.expected)
     get("/health", health.health)
     get("/ready", health.ready)
     get("/api/v1/records/{record_id}", _with_token(records.record))
@@ -36,6 +38,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Applicat
     get("/api/v1/calls", _with_token(calls.calls))
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
+    app.router.add_route("*", "/{rest:.*}", requests.nothing_here, expect_handler=requests.expected)
     return app
 
 

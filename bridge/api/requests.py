@@ -5,10 +5,12 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bridge.api.answers import RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
@@ -26,27 +28,39 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_STARTED = "started"
-_REQUEST_ID = "request_id"
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+@dataclass(slots=True)
+class _Progress:
+    """How far the answer to a request is."""
+
+    request_id: str
+    started: bool = False
+
+
+_PROGRESS: ContextVar[_Progress | None] = ContextVar("progress", default=None)
+"""Of this task's request: aiohttp runs each in a task of its own."""
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001  # aiohttp's shape
     """Headers of every answer, also of one that no handler made; what a handler set itself stays."""
-    request[_STARTED] = True
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
-    if _REQUEST_ID in request:
-        response.headers["X-Request-Id"] = request[_REQUEST_ID]
+    progress = _PROGRESS.get()
+    if progress is not None:
+        progress.started = True
+        response.headers["X-Request-Id"] = progress.request_id
 
 
 @web.middleware
 async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One line for each request. Never its query string or headers: tokens and tickets travel there."""
-    request[_REQUEST_ID] = secrets.token_hex(8)
+    progress = _Progress(secrets.token_hex(8))
+    _PROGRESS.set(progress)
     began = time.monotonic()
     status = 499  # as nginx says it: the client went away, or the server stopped, before there was an answer
-    with structlog.contextvars.bound_contextvars(request_id=request[_REQUEST_ID]):
+    with structlog.contextvars.bound_contextvars(request_id=progress.request_id):
         try:
             response = await handler(request)
             status = response.status
@@ -75,7 +89,8 @@ async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResp
         answer = _from_aiohttp(error, dependencies(request).clock())
     except Exception as error:
         answer = _answer(error, dependencies(request).clock())
-    if request.get(_STARTED):
+    progress = _PROGRESS.get()
+    if progress is not None and progress.started:
         raise ConnectionResetError("the answer had begun, it cannot become an error any more")
     return answer
 
@@ -110,6 +125,28 @@ def _answer(error: Exception, now: datetime) -> web.Response:
             log.error("internal-error", exc_info=error)
             body = error_body("internal-error", "something went wrong here, and the log says what", {}, now)
             return json_response(body, status=500)
+
+
+async def expected(request: web.Request) -> None:
+    """Ask for the body where a client waits for that; another Expect may be ignored (RFC 9110, 10.1.1).
+
+    aiohttp's own answers it outside of all middlewares, and fails over one that is no UTF-8.
+    """
+    if request.version >= HttpVersion11 and request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
+async def nothing_here(request: web.Request) -> web.StreamResponse:
+    """For every path and method that nobody has. A route, so that `expected` holds here too. Raises 404 or 405."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        found, methods = await resource.resolve(request)
+        if found is None:
+            allowed |= methods
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+    raise web.HTTPNotFound
 
 
 class _WithoutBytes(logging.Filter):
