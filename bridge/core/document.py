@@ -1,249 +1,268 @@
-"""YAML that an admin wrote, to checked values: every mistake at once, with its place and what was probably meant.
+"""What an admin wrote -> a typed value, or every mistake in it with its place and, where we can guess, what was meant.
 
-All scalars are text here: `0049`, `no` and `*3` are never numbers, booleans or aliases; what a value is to be, the
-model that it is checked against says. Anchors, aliases and tags do not exist.
+YAML gives a tree of text (`yaml_tree`), a pydantic model says what it must look like; the words are ours. Models for
+it are `Strict` and built from the types below, which take text alone.
 """
 
 import difflib
-import typing
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from enum import StrEnum
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 
-import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bridge.core.errors import Problem
+from bridge.core.yaml_tree import Entry, Node, parse
 
-Model = TypeVar("Model", bound=BaseModel)
-Path = tuple[str | int, ...]
+Loc = tuple[str | int, ...]
+"""The way to a value: keys, and places in lists from 0."""
 
-_MAX_DEPTH = 40
-_MAX_CHARACTERS = 1_000_000
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's loader without what would turn text into something else."""
+class WrongValueError(ValueError):
+    """What a validator says no with. The message goes on from the key: `id` + "must be …"."""
 
-    def fetch_alias(self) -> None:
-        """`*3` and `*49*` are text."""
-        self.fetch_plain()
+    def __init__(self, message: str, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
 
-    def fetch_anchor(self) -> None:
-        """`&` is no anchor."""
-        raise yaml.scanner.ScannerError(None, None, "a value that begins with & has to be quoted", self.get_mark())
 
-    def fetch_tag(self) -> None:
-        """`!` is no tag."""
-        raise yaml.scanner.ScannerError(None, None, "a value that begins with ! has to be quoted", self.get_mark())
+class _Nothing:
+    """Stands for a value that is not there, so that no model takes it for a None that it allows."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+NOTHING: Final = _Nothing()
+"""What a validator sees of `key:` with nothing behind it."""
+
+
+class Strict(BaseModel):
+    """Base of all models of files: frozen, unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def suggest(word: str, possible: Iterable[str]) -> str | None:
+    """The one of `possible` that was probably meant."""
+    by_folded = {one.casefold(): one for one in possible}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Each once, by file and place."""
+    return tuple(sorted(set(problems), key=lambda one: (one.file, one.line, one.column, one.message)))
+
+
+def text_of(value: object) -> str:
+    """The text that a validator was given. Raises WrongValueError for lists and keys."""
+    if isinstance(value, str):
+        return value
+    raise WrongValueError(f"must be a single value, not {_kind(value)}")
+
+
+def _kind(value: object) -> str:
+    return "a list" if isinstance(value, list) else "keys" if isinstance(value, dict) else "text"
+
+
+def _filled(value: object) -> str:
+    text = text_of(value)
+    if not text.strip():
+        raise WrongValueError("is empty")
+    return text
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _many(value: object) -> object:
+    if value == []:
+        raise WrongValueError("is an empty list, which nothing can match: name something, or leave the key out")
+    return _listed(value)
+
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def _positive(value: object) -> int:
+    text = text_of(value)
+    if not _NUMBER.fullmatch(text):
+        raise WrongValueError(f"must be a whole number from 1 to 999999999, not `{text}`")
+    return int(text)
+
+
+_BOOLEANS = {"true": True, "false": False}
+_MEANT = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+
+
+def _boolean(value: object) -> bool:
+    text = text_of(value)
+    if text not in _BOOLEANS:
+        folded = text.casefold()
+        meant = folded if folded in _BOOLEANS else _MEANT.get(folded)
+        raise WrongValueError(f"must be true or false, not `{text}`", meant)
+    return _BOOLEANS[text]
+
+
+def one_of(choices: type[StrEnum]) -> BeforeValidator:
+    """For `Annotated[X, one_of(X)]`: says what is possible, and what was probably meant."""
+    possible = [str(choice) for choice in choices]
+
+    def choose(value: object) -> StrEnum:
+        text = text_of(value)
+        if text not in possible:
+            raise WrongValueError(f"cannot be `{text}`: possible are {', '.join(possible)}", suggest(text, possible))
+        return choices(text)
+
+    return BeforeValidator(choose)
+
+
+Text = Annotated[str, BeforeValidator(_filled)]
+"""Text with something in it."""
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+POSITIVE: Final = BeforeValidator(_positive)
+"""For `Annotated[X, POSITIVE]`: a whole number from 1 on."""
+Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+"""A list of values, or the one value without a list."""
+OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_many)]
+"""`Listed`, and not empty: what a condition is given."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands, counting from 1."""
+class Loaded(Generic[M]):
+    """A file that was read. `value` is None where there are problems.
 
-    line: int
-    column: int
+    `problem` and `texts` work on what stands in the file even then, so that no mistake hides another.
+    """
 
+    file: str
+    root: Node | None
+    value: M | None
+    problems: list[Problem]
 
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[Model]):
-    """A file's value (None where it has problems), its problems, and the places of its values."""
+    def place(self, loc: Loc, *, of_key: bool = False) -> tuple[int, int]:
+        """Line and column of the value (or its key) at `loc`, or of the nearest thing around it."""
+        entry, node = _find(self.root, loc)
+        if entry is not None and (of_key or node is None or node.value is None):
+            return entry.line, entry.column
+        return (node.line, node.column) if node is not None else (1, 1)
 
-    value: Model | None
-    problems: tuple[Problem, ...]
-    places: "Places"
+    def problem(self, loc: Loc, message: str, suggestion: str | None = None, *, of_key: bool = False) -> Problem:
+        """A mistake at `loc`."""
+        return Problem(self.file, *self.place(loc, of_key=of_key), message, suggestion)
 
+    def has(self, *path: str) -> bool:
+        """Whether this key stands there, with or without a value."""
+        _, around = _find(self.root, path[:-1])
+        return around is not None and isinstance(around.value, dict) and path[-1] in around.value
 
-class Places:
-    """Where each value of a file stands, by its path; the path with `key` for the key itself."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self._values: dict[Path, Place] = {}
-        self._keys: dict[Path, Place] = {}
-
-    def add(self, path: Path, mark: yaml.Mark, key: yaml.Mark | None = None) -> None:
-        """Note where a value, and its key, begin."""
-        self._values[path] = Place(mark.line + 1, mark.column + 1)
-        if key is not None:
-            self._keys[path] = Place(key.line + 1, key.column + 1)
-
-    def of(self, path: Path, *, key: bool = False) -> Place:
-        """The place of a value, or of the nearest thing around it."""
-        while path:
-            place = (self._keys.get(path) if key else None) or self._values.get(path)
-            if place is not None:
-                return place
-            path = path[:-1]
-        return self._values.get((), Place(1, 1))
-
-    def problem(self, path: Path, message: str, suggestion: str | None = None, *, key: bool = False) -> Problem:
-        """A problem at a path."""
-        place = self.of(path, key=key)
-        return Problem(self.file, place.line, place.column, message, suggestion)
+    def texts(self, *path: str) -> Iterator[tuple[Loc, str]]:
+        """Every text at the end of `path`, through lists: `texts("users", "devices", "channel")`."""
+        if self.root is not None:
+            yield from _texts(self.root, (), path)
 
 
-def nearest(word: str, possible: Sequence[str]) -> str | None:
-    """What was probably meant by `word`, if anything is near."""
-    lower = {one.lower(): one for one in possible}
-    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return lower[found[0]] if found else None
-
-
-def load(text: str, file: str, model: type[Model]) -> Loaded[Model]:
-    """Check the text of a file against a pydantic model. An empty file is an empty mapping."""
-    places = Places(file)
-    problems: list[Problem] = []
+def load(text: str, file: str, model: type[M], context: object = None) -> Loaded[M]:
+    """Read `text` as `model`. `context` is what validators see as `info.context`."""
+    root, problems = parse(text, file)
+    if root is None:
+        return Loaded(file, None, None, problems)
+    value: M | None = None
     try:
-        tree = _tree(text, places, problems)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        return Loaded(None, (Problem(file, line, column, _yaml_words(error)),), places)
-    except yaml.YAMLError as error:
-        return Loaded(None, (Problem(file, 1, 1, f"this is no YAML: {error}"),), places)
-    value: Model | None = None
-    try:
-        value = model.model_validate(tree if tree is not None else {})
+        value = model.model_validate(_plain(root), context=context)
     except ValidationError as error:
-        problems += [_problem(one, places, model) for one in error.errors(include_url=False)]
-    if problems:
-        value = None
-    return Loaded(value, tuple(dict.fromkeys(sorted(problems))), places)
+        found: Loaded[M] = Loaded(file, root, None, [])
+        problems += [_translated(found, model, one) for one in error.errors(include_url=False)]
+    return Loaded(file, root, None if problems else value, problems)
 
 
-def _yaml_words(error: yaml.MarkedYAMLError) -> str:
-    words = error.problem or "this is no YAML"
-    if error.context:
-        words = f"{words} ({error.context})"
-    return words
+def _plain(node: Node) -> object:
+    if isinstance(node.value, dict):
+        return {key: _plain(entry.node) for key, entry in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(item) for item in node.value]
+    return NOTHING if node.value is None else node.value
 
 
-def _tree(text: str, places: Places, problems: list[Problem]) -> Any:
-    if len(text) > _MAX_CHARACTERS:
-        raise yaml.MarkedYAMLError(problem=f"the file is longer than {_MAX_CHARACTERS} characters")
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-    finally:
-        loader.dispose()
-    return None if node is None else _value(node, (), places, problems)
+def _find(root: Node | None, loc: Loc) -> tuple[Entry | None, Node | None]:
+    entry, node = None, root
+    for step in loc:
+        if node is None:
+            break
+        if isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+            entry, node = None, node.value[step]
+        elif isinstance(step, str) and isinstance(node.value, dict) and step in node.value:
+            entry = node.value[step]
+            node = entry.node
+    return entry, node
 
 
-def _value(node: yaml.Node, path: Path, places: Places, problems: list[Problem]) -> Any:
-    if len(path) > _MAX_DEPTH:
-        raise yaml.MarkedYAMLError(problem=f"nested deeper than {_MAX_DEPTH}", problem_mark=node.start_mark)
-    if path not in places._values:  # noqa: SLF001  # one class in two shapes: the tree fills it
-        places.add(path, node.start_mark)
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key has to be plain text", problem_mark=key_node.start_mark)
-            key = str(key_node.value)
-            if key in mapping:
-                mark = key_node.start_mark
-                first = places.of((*path, key), key=True)
-                words = f"{key} stands here already, in line {first.line}"
-                problems.append(Problem(places.file, mark.line + 1, mark.column + 1, words))
-                continue
-            places.add((*path, key), value_node.start_mark, key_node.start_mark)
-            mapping[key] = _value(value_node, (*path, key), places, problems)
-        return mapping
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, index), places, problems) for index, item in enumerate(node.value)]
-    if node.tag == "tag:yaml.org,2002:null" and not node.value:
-        return None
-    return str(node.value)
+def _texts(node: Node, loc: Loc, path: tuple[str, ...]) -> Iterator[tuple[Loc, str]]:
+    if isinstance(node.value, list):
+        for index, item in enumerate(node.value):
+            yield from _texts(item, (*loc, index), path)
+    elif isinstance(node.value, str) and not path:
+        yield loc, node.value
+    elif isinstance(node.value, dict) and path and path[0] in node.value:
+        yield from _texts(node.value[path[0]].node, (*loc, path[0]), path[1:])
 
 
-# Words for what pydantic found
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is made of: `tuple[Rule, ...]`, `Location | None`, `Annotated[…]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
-def _problem(error: ErrorDetails, places: Places, model: type[BaseModel]) -> Problem:
-    path = _real_path(error["loc"], places)
-    kind, context = error["type"], error.get("ctx", {})
-    name = str(path[-1]) if path else "the file"
-    if kind == "extra_forbidden":
-        suggestion = nearest(name, _fields_at(model, path[:-1]))
-        return places.problem(path, f"{name} is no key that is known here", suggestion, key=True)
-    if kind == "missing":
-        return places.problem(path, f"{error['loc'][-1]} is missing")
-    if kind in ("literal_error", "enum"):
-        expected = str(context.get("expected", "")).replace(" or ", ", ")
-        possible = [word.strip("'") for word in expected.split(", ")]
-        words = f"{name} is {_short(error['input'])}, but can be {', '.join(possible)}"
-        return places.problem(path, words, nearest(str(error["input"]), possible))
-    if kind == "value_error":
-        cause = context.get("error")
-        return places.problem(path, f"{name}: {cause or error['msg']}", getattr(cause, "suggestion", None))
-    template = _WORDS.get(kind)
-    words = template.format(**context, input=_short(error["input"])) if template is not None else error["msg"]
-    return places.problem(path, f"{name} {words}")
+def _keys_at(model: type[BaseModel] | None, loc: Loc) -> list[str]:
+    """The keys that can stand at `loc`."""
+    for step in loc:
+        if model is not None and isinstance(step, str):
+            by_key = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _model_in(by_key[step].annotation) if step in by_key else None
+    return [field.alias or name for name, field in model.model_fields.items()] if model is not None else []
 
 
-_WORDS = {
-    "int_parsing": "has to be a whole number, not {input}",
-    "int_type": "has to be a whole number, not {input}",
-    "int_from_float": "has to be a whole number, not {input}",
-    "bool_parsing": "has to be true or false, not {input}",
-    "bool_type": "has to be true or false, not {input}",
-    "string_type": "has to be text, not {input}",
-    "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "is {input}, which is not of the form {pattern}",
-    "greater_than": "has to be greater than {gt}, not {input}",
-    "greater_than_equal": "has to be {ge} or more, not {input}",
-    "less_than_equal": "has to be {le} or less, not {input}",
-    "list_type": "has to be a list",
-    "tuple_type": "has to be a list",
-    "too_short": "must not be empty",
-    "model_type": "has to be a mapping (key: value), not {input}",
-    "dict_type": "has to be a mapping (key: value), not {input}",
-    "uuid_parsing": "has to be a UUID, not {input}",
+_TYPES: dict[str, Callable[[object], str]] = {
+    "string_type": lambda value: f"must be text, not {_kind(value)}",
+    "tuple_type": lambda value: f"must be a list, not {_kind(value)}",
+    "model_type": lambda value: f"must hold keys of its own, not {_kind(value)}",
 }
 
 
-def _short(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    words = str(value)
-    return words if len(words) <= 60 else words[:57] + "…"
+def _translated(loaded: Loaded[M], model: type[M], error: Any) -> Problem:
+    """One of pydantic's errors in our words."""
+    loc: Loc = error["loc"]
+    kind, value = error["type"], error["input"]
+    key = next((step for step in reversed(loc) if isinstance(step, str)), None)
+    label = f"`{key}`" if key is not None else "the file"
+    if kind == "extra_forbidden":
+        possible = _keys_at(model, loc[:-1])
+        close = suggest(str(key), possible)
+        known = "" if close else f"; possible here: {', '.join(possible)}"
+        return loaded.problem(loc, f"unknown key {label}{known}", close, of_key=True)
+    if kind == "missing":
+        return loaded.problem(loc[:-1], f"{label} is missing")
+    if value is NOTHING:
+        if key is None:
+            return loaded.problem(loc, f"the file is empty; possible here: {', '.join(_keys_at(model, ()))}")
+        what = "an item with nothing in it" if isinstance(loc[-1], int) and _is_item(loaded.root, loc) else "no value"
+        return loaded.problem(loc, f"{label} has {what}")
+    if kind == "value_error":
+        wrong = error["ctx"]["error"]
+        return loaded.problem(loc, f"{label} {wrong}", getattr(wrong, "suggestion", None))
+    words = _TYPES[kind](value) if kind in _TYPES else f"cannot be this: {error['msg']}"
+    inside = "an item of " if isinstance(loc[-1] if loc else None, int) else ""
+    return loaded.problem(loc, f"{inside}{label} {words}")
 
 
-def _real_path(loc: tuple[int | str, ...], places: Places) -> Path:
-    """The part of pydantic's location that stands in the file: it also names the members of a union."""
-    path: Path = ()
-    for step in loc:
-        if (*path, step) in places._values:  # noqa: SLF001
-            path = (*path, step)
-    return path
-
-
-def _fields_at(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys that may stand at a path."""
-    models: list[type[BaseModel]] = [model]
-    for step in path:
-        if isinstance(step, int):
-            continue
-        annotations = [
-            field.annotation
-            for one in models
-            for name, field in one.model_fields.items()
-            if step in (name, field.alias)
-        ]
-        models = [found for annotation in annotations for found in _models_in(annotation)]
-    return [field.alias or name for one in models for name, field in one.model_fields.items()]
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    arguments = typing.get_args(annotation)
-    if not arguments and isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in arguments:
-        yield from _models_in(inner)
+def _is_item(root: Node | None, loc: Loc) -> bool:
+    _, around = _find(root, loc[:-1])
+    return around is not None and isinstance(around.value, list)

@@ -1,218 +1,250 @@
-"""Who is behind a channel, and which channels lead outside."""
+"""Who is behind a channel, and which channels lead outside: users.yml and the trunks."""
 
+import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
-from fnmatch import translate
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Final
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import BeforeValidator, Field
 
-from bridge.core.document import Places, load, nearest
+from bridge.core.document import (
+    NOTHING,
+    Boolean,
+    Listed,
+    Loaded,
+    Loc,
+    Strict,
+    Text,
+    WrongValueError,
+    in_order,
+    load,
+    suggest,
+    text_of,
+)
 from bridge.core.errors import BadInputError, Problem
 from bridge.core.ids import ChannelName, Identity
 
-_NAMESPACE = UUID("8f2c1a5e-6d0b-5c3f-9a47-2b1e7d90c6a4")
-"""Users without a uuid of their own get one out of this and their identity: the same on every start."""
+GROUP_PREFIX: Final = "group:"
+USERS_NAMESPACE: Final = UUID("d7c6b1f4-6a0e-5f0b-9f3c-2f1f5f8f6a51")
+"""A user without a uuid has `uuid5(USERS_NAMESPACE, identity)`: the same one after every start and on every machine."""
 
-OUTSIDE_CONTEXTS = (
+OUTSIDE_CONTEXTS: Final = (
     "from-trunk",
     "from-trunk-*",
     "from-pstn",
     "from-pstn-*",
     "from-did-direct*",
     "from-digital",
+    "from-dahdi*",
+    "from-zaptel",
+    "from-sip-external",
     "ext-did*",
+    "from-extern",
 )
-"""Contexts whose channels come from outside even where no trunk is configured: FreePBX's and Debian's usual names."""
+"""Contexts whose channels come from outside even where no trunk is configured: FreePBX's, and Wazo's (the last)."""
 
-_IDENTITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
-
-
-def as_list(value: object) -> object:
-    """One value may stand for a list of one."""
-    return [value] if isinstance(value, str) else value
+_IDENTITY = re.compile(r"[\w.@+-]{1,64}")
+_DEVICE = re.compile(r"[A-Za-z0-9]+/[^\s,]+")
+_SUFFIX = re.compile(r"-[0-9a-fA-F]+(?:<\w+>)?$")
 
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(as_list)]
-"""One text or a list of them."""
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a text matches one of the patterns: `*` is any text, `?` one character, case does not count.
+
+    Linear in the text's length, whatever the pattern: fnmatch makes each `*` atomic.
+    """
+    compiled = [re.compile(fnmatch.translate(one.replace("[", "[[]")), re.IGNORECASE) for one in patterns]
+    return lambda text: any(pattern.match(text) for pattern in compiled)
 
 
-def _identity(value: str) -> str:
-    if _IDENTITY.fullmatch(value) is None:
-        raise ValueError(f"{value} is no identity: letters, digits and . _ @ - only")
-    return value
+def device_channel(channel: ChannelName) -> str:
+    """`PJSIP/822-0000001f` -> `PJSIP/822`; what a masquerade appends (`<ZOMBIE>`) goes too."""
+    return _SUFFIX.sub("", channel)
 
 
-IdentityText = Annotated[Identity, AfterValidator(_identity)]
+def _identity(value: object) -> str:
+    text = text_of(value)
+    if not _IDENTITY.fullmatch(text):
+        raise WrongValueError(f"must be letters, digits and `._@+-`, at most 64, not `{text}`")
+    return text
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+def _uuid(value: object) -> UUID:
+    text = text_of(value)
+    try:
+        return UUID(text)
+    except ValueError:
+        raise WrongValueError(f"must be a UUID like {uuid5(USERS_NAMESPACE, 'tweber')}, not `{text}`") from None
 
 
-class Device(_Part):
-    """A phone. `channel` is its channels' name up to the dash: `PJSIP/822` for `PJSIP/822-0000001f`."""
+def _device(value: object) -> str:
+    text = text_of(value)
+    if not _DEVICE.fullmatch(text):
+        raise WrongValueError(f"must be technology/endpoint like PJSIP/822, not `{text}`")
+    return text
 
-    id: str = ""
-    name: str = ""
-    channel: str = Field(min_length=1, pattern=r"^[A-Za-z0-9]+/.+$")
+
+IdentityText = Annotated[Identity, BeforeValidator(_identity)]
 
 
-class Location(_Part):
+class Device(Strict):
+    """A phone. `channel` is its channels' name before the number: `PJSIP/822`."""
+
+    id: Text = ""
+    name: Text = ""
+    channel: Annotated[str, BeforeValidator(_device)]
+
+
+class Location(Strict):
     """Where a user sits."""
 
-    id: str = ""
-    name: str = ""
+    id: Text = ""
+    name: Text = ""
 
 
-class User(_Part):
-    """Somebody with a phone. The flags are Wazo's, all off unless said otherwise."""
+class User(Strict):
+    """One of users.yml, or an endpoint that stands in for one: of that nothing but the `identity` is known."""
 
     identity: IdentityText
-    id: str = ""
-    uuid: UUID = Field(default=UUID(int=0))
-    name: str = ""
-    extensions: Texts = ()
+    given_id: Annotated[str, BeforeValidator(text_of)] = Field(default="", alias="id")
+    given_uuid: Annotated[UUID | None, BeforeValidator(_uuid)] = Field(default=None, alias="uuid")
+    name: Text = ""
+    extensions: Listed[Text] = ()
     devices: tuple[Device, ...] = ()
     location: Location | None = None
-    groups: Texts = ()
-    supervises: Texts = ()
-    call_record_incoming_internal_enabled: bool = False
-    call_record_incoming_external_enabled: bool = False
-    call_record_outgoing_internal_enabled: bool = False
-    call_record_outgoing_external_enabled: bool = False
-    online_call_record_enabled: bool = False
+    groups: Listed[Text] = ()
+    supervises: Listed[Text] = ()
+    call_record_incoming_internal_enabled: Boolean = False
+    call_record_incoming_external_enabled: Boolean = False
+    call_record_outgoing_internal_enabled: Boolean = False
+    call_record_outgoing_external_enabled: Boolean = False
+    online_call_record_enabled: Boolean = False
 
-    def model_post_init(self, _context: Any) -> None:
-        """Fill in what follows from the identity."""
-        if "uuid" not in self.model_fields_set:
-            object.__setattr__(self, "uuid", uuid5(_NAMESPACE, self.identity))
-        if not self.id:
-            object.__setattr__(self, "id", self.identity)
+    @property
+    def id(self) -> str:
+        """As given, else the identity."""
+        return self.given_id or self.identity
+
+    @property
+    def uuid(self) -> UUID:
+        """As given, else derived from the identity."""
+        return self.given_uuid or uuid5(USERS_NAMESPACE, self.identity)
 
     def device_of(self, channel: ChannelName) -> Device | None:
-        """The device that a channel belongs to."""
-        return next((device for device in self.devices if device.channel == endpoint(channel)), None)
+        """Which of the user's phones this channel is on."""
+        name = device_channel(channel).casefold()
+        return next((device for device in self.devices if device.channel.casefold() == name), None)
 
 
-class _UsersFile(_Part):
+def _or_none(value: object) -> object:
+    return () if value is NOTHING else value
+
+
+class _UsersFile(Strict):
+    users: Annotated[tuple[User, ...], BeforeValidator(_or_none)]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The users of users.yml; empty, every endpoint is a user."""
+
     users: tuple[User, ...] = ()
+    by_identity: Mapping[Identity, User] = field(init=False, repr=False)
+    _by_device: Mapping[str, User] = field(init=False, repr=False)
+    _members: Mapping[str, frozenset[Identity]] = field(init=False, repr=False)
 
-
-def endpoint(channel: ChannelName) -> str:
-    """A channel's name without its running number: `PJSIP/822-0000001f` is `PJSIP/822`."""
-    return channel.rsplit("-", 1)[0]
-
-
-class Directory(BaseModel):
-    """The users of users.yml. It may be empty: a user is then the endpoint of the channel."""
-
-    model_config = ConfigDict(frozen=True)
-
-    users: tuple[User, ...] = ()
-    _by_identity: dict[str, User] = PrivateAttr(default_factory=dict)
-    _by_channel: dict[str, User] = PrivateAttr(default_factory=dict)
-
-    def model_post_init(self, _context: Any) -> None:
-        """Index the users."""
-        self._by_identity.update({user.identity: user for user in self.users})
-        self._by_channel.update({device.channel: user for user in self.users for device in user.devices})
+    def __post_init__(self) -> None:
+        members: defaultdict[str, set[Identity]] = defaultdict(set)
+        for user in self.users:
+            for group in user.groups:
+                members[group].add(user.identity)
+        devices = {device.channel.casefold(): user for user in self.users for device in user.devices}
+        object.__setattr__(self, "by_identity", {user.identity: user for user in self.users})
+        object.__setattr__(self, "_by_device", devices)
+        object.__setattr__(self, "_members", {group: frozenset(them) for group, them in members.items()})
 
     @property
     def groups(self) -> frozenset[str]:
         """Every group that somebody is in."""
-        return frozenset(group for user in self.users for group in user.groups)
+        return frozenset(self._members)
 
-    def by_identity(self, identity: Identity) -> User | None:
-        """A user, if users.yml names it."""
-        return self._by_identity.get(identity)
-
-    def user_of_endpoint(self, name: str) -> User:
-        """The user whose device it is; else one named after the endpoint (`PJSIP/alice` is alice)."""
-        user = self._by_channel.get(name)
-        if user is None:
-            identity = Identity(name.rsplit("/", 1)[-1])
-            user = self._by_identity.get(identity) or User.model_construct(
-                identity=identity, id=identity, uuid=uuid5(_NAMESPACE, identity)
-            )
-        return user
-
-    def groups_of(self, identity: Identity) -> tuple[str, ...]:
-        """The groups that a user is in."""
-        user = self._by_identity.get(identity)
-        return user.groups if user is not None else ()
+    def members(self, group: str) -> frozenset[Identity]:
+        """Who is in a group; nobody in an unknown one."""
+        return self._members.get(group, frozenset())
 
     def supervised_by(self, identity: Identity) -> frozenset[Identity]:
-        """Everybody in the groups that a user supervises."""
-        user = self._by_identity.get(identity)
-        watched = frozenset(user.supervises) if user is not None else frozenset()
-        return frozenset(one.identity for one in self.users if not watched.isdisjoint(one.groups))
+        """Everybody in the groups that this user supervises."""
+        user = self.by_identity.get(identity)
+        return frozenset().union(*map(self.members, user.supervises)) if user is not None else frozenset()
 
+    def user_of_channel(self, channel: ChannelName) -> User:
+        """The user whose device this channel is on; else the one named as the endpoint; else the endpoint is a user.
 
-def globs(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a text fits any of the patterns (`*`, `?`), upper and lower case alike."""
-    compiled = [re.compile(translate(pattern), re.IGNORECASE) for pattern in patterns]
-    return lambda text: any(pattern.match(text) for pattern in compiled)
+        So nobody's call goes unaccounted, whatever users.yml lacks. Not for Local channels and outside parties.
+        """
+        name = device_channel(channel)
+        user = self._by_device.get(name.casefold())
+        if user is not None:
+            return user
+        endpoint = Identity(name.partition("/")[2] or name)
+        known = self.by_identity.get(endpoint)
+        if known is not None:
+            return known
+        return User.model_construct(identity=endpoint)
 
 
 class People:
-    """Users and trunks: tells for a channel who it is. `trunks` are patterns of channel names."""
+    """The users, and which channels lead outside: `trunks` are patterns for channels or their endpoints."""
 
-    def __init__(self, directory: Directory, trunks: Sequence[str]) -> None:
+    def __init__(self, directory: Directory, trunks: Sequence[str] = ()) -> None:
         self.directory = directory
-        is_trunk, is_outside_context = globs(trunks), globs(OUTSIDE_CONTEXTS)
-        # The same few endpoints and contexts are asked for again and again, with each event.
-        self._user_of = lru_cache(maxsize=4096)(directory.user_of_endpoint)
-        self._trunk = lru_cache(maxsize=4096)(is_trunk)
-        self._context = lru_cache(maxsize=1024)(is_outside_context)
-
-    def user_of_channel(self, channel: ChannelName) -> User:
-        """The user behind a channel that does not lead outside."""
-        return self._user_of(endpoint(channel))
+        # The same few channels and contexts are asked for again and again, with each event.
+        self._user_of = lru_cache(maxsize=4096)(directory.user_of_channel)
+        self._is_trunk = lru_cache(maxsize=4096)(matcher(trunks))
+        self._is_outside_context = lru_cache(maxsize=1024)(matcher(OUTSIDE_CONTEXTS))
 
     def is_outside(self, channel: ChannelName, context: str) -> bool:
-        """Whether a channel leads outside: by the configured trunks, or by the context it came into."""
-        return self._trunk(endpoint(channel)) or self._trunk(channel) or self._context(context)
+        """Whether this leg leads out of the house: by a trunk, or by the context that it began in."""
+        return self._is_trunk(device_channel(channel)) or self._is_trunk(channel) or self._is_outside_context(context)
+
+    def user_of_channel(self, channel: ChannelName) -> User:
+        """`Directory.user_of_channel`."""
+        return self._user_of(channel)
 
 
 def parse_users(text: str, file: str) -> Directory:
-    """The users of a users.yml. Raises BadInputError with every problem."""
+    """Read users.yml; an empty file has no users. Raises BadInputError with everything that is wrong in it."""
     loaded = load(text, file, _UsersFile)
-    problems = list(loaded.problems)
-    users = loaded.value.users if loaded.value is not None else ()
-    problems += _claimed_twice(users, loaded.places)
-    problems += _unknown_groups(users, loaded.places)
-    if problems:
-        raise BadInputError(tuple(sorted(problems)))
-    return Directory(users=users)
+    if loaded.root is not None and loaded.root.value is None:
+        return Directory()
+    problems = [*loaded.problems, *_claimed_twice(loaded), *_unknown_groups(loaded)]
+    if problems or loaded.value is None:
+        raise BadInputError(in_order(problems))
+    return Directory(loaded.value.users)
 
 
-def _claimed_twice(users: Sequence[User], places: Places) -> list[Problem]:
-    problems = []
-    seen: dict[tuple[str, str], int] = {}
-    for index, user in enumerate(users):
-        claims: list[tuple[str, str, tuple[str | int, ...]]] = [
-            ("identity", user.identity, ("identity",)),
-            ("uuid", str(user.uuid), ("uuid",)),
-            ("id", user.id, ("id",)),
-        ]
-        claims += [("extension", extension, ("extensions", at)) for at, extension in enumerate(user.extensions)]
-        claims += [("channel", device.channel, ("devices", at, "channel")) for at, device in enumerate(user.devices)]
-        for what, value, path in claims:
-            first = seen.setdefault((what, value), index)
-            if first != index:
-                other = users[first].identity
-                problems.append(places.problem(("users", index, *path), f"{what} {value} is {other}'s already"))
-    return problems
+def _claimed_twice(loaded: Loaded[_UsersFile]) -> Iterator[Problem]:
+    for what, path in (
+        ("identity", ("identity",)),
+        ("id", ("id",)),
+        ("uuid", ("uuid",)),
+        ("extension", ("extensions",)),
+        ("device", ("devices", "channel")),
+    ):
+        first: dict[str, Loc] = {}
+        for loc, text in loaded.texts("users", *path):
+            before = first.setdefault(text.casefold() if what in ("uuid", "device") else text, loc)
+            if before != loc:
+                line, column = loaded.place(before)
+                yield loaded.problem(loc, f"{what} `{text}` is taken already at {loaded.file}:{line}:{column}")
 
 
-def _unknown_groups(users: Sequence[User], places: Places) -> list[Problem]:
-    groups = sorted({group for user in users for group in user.groups})
-    return [
-        places.problem(("users", index, "supervises", at), f"nobody is in the group {group}", nearest(group, groups))
-        for index, user in enumerate(users)
-        for at, group in enumerate(user.supervises)
-        if group not in groups
-    ]
+def _unknown_groups(loaded: Loaded[_UsersFile]) -> Iterator[Problem]:
+    groups = {text for _, text in loaded.texts("users", "groups")}
+    for loc, text in loaded.texts("users", "supervises"):
+        if text not in groups:
+            yield loaded.problem(loc, f"nobody is in the group `{text}`", suggest(text, groups))

@@ -4,18 +4,30 @@ Daemon, commands and tests all ask here. Nothing is looked up and no clock is re
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
-from bridge.core.document import Places, load, nearest
+from bridge.core.document import (
+    POSITIVE,
+    Loaded,
+    OneOrMany,
+    Strict,
+    Text,
+    WrongValueError,
+    in_order,
+    load,
+    one_of,
+    suggest,
+    text_of,
+)
 from bridge.core.errors import BadInputError, Problem
 from bridge.core.ids import Identity, RuleId
-from bridge.core.people import Directory, Texts, as_list, globs
+from bridge.core.people import GROUP_PREFIX, Directory, matcher
 
 
 class Direction(StrEnum):
@@ -34,36 +46,71 @@ class RecordMode(StrEnum):
     NEVER = "never"
 
 
-Directions = Annotated[tuple[Direction, ...], BeforeValidator(as_list), Field(min_length=1)]
-Patterns = Annotated[Texts, Field(min_length=1)]
+_BETWEEN_DIGITS = re.compile(r"[\s()/.-]")
 
 
-class When(BaseModel):
-    """The conditions of a rule: all must hold, and of a list any."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    direction: Directions | None = None
-    queue: Patterns | None = None
-    user: Patterns | None = None
-    number: Patterns | None = None
+def plain_number(number: str) -> str:
+    """A number without what people put between its digits."""
+    return _BETWEEN_DIGITS.sub("", number)
 
 
-class Rule(BaseModel):
+def _number_pattern(value: object) -> str:
+    text = text_of(value)
+    if not plain_number(text):
+        raise WrongValueError(f"must be a number or a pattern of one, not `{text}`")
+    return text
+
+
+def _known_user(value: object, info: ValidationInfo) -> str:
+    """A user or `group:NAME`. Where users.yml is empty, every endpoint is a user, so any name may be one."""
+    text = text_of(value)
+    is_group = text.startswith(GROUP_PREFIX)
+    if not text.removeprefix(GROUP_PREFIX).strip() or (":" in text and not is_group):
+        raise WrongValueError(f"must name a user, or a group as `{GROUP_PREFIX}sales`, not `{text}`")
+    directory = info.context
+    if isinstance(directory, Directory) and directory.users:
+        groups = [GROUP_PREFIX + group for group in directory.groups]
+        if text not in (groups if is_group else directory.by_identity):
+            what = "a group" if is_group else "a user"
+            meant = suggest(text, [*directory.by_identity, *groups])
+            raise WrongValueError(f"names {what} that users.yml does not know: `{text}`", meant)
+    return text
+
+
+class When(Strict):
+    """The conditions of a rule: all must hold, and of a list any. An empty tuple is a condition that is not given."""
+
+    direction: OneOrMany[Annotated[Direction, one_of(Direction)]] = ()
+    queue: OneOrMany[Text] = ()
+    user: OneOrMany[Annotated[str, BeforeValidator(_known_user)]] = ()
+    number: OneOrMany[Annotated[str, BeforeValidator(_number_pattern)]] = ()
+    _written: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_order(cls, data: Any, handler: ModelWrapValidatorHandler["When"]) -> "When":
+        when = handler(data)
+        if isinstance(data, dict):
+            when._written = tuple(data)  # noqa: SLF001  # its own
+        return when
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The conditions that are given, in the order in which they are written."""
+        return self._written
+
+
+class Rule(Strict):
     """One rule as an admin wrote it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: RuleId = Field(gt=0, le=2**31 - 1)
-    name: str = Field(min_length=1)
-    record: RecordMode
+    id: Annotated[RuleId, POSITIVE]
+    name: Text
+    record: Annotated[RecordMode, one_of(RecordMode)]
     when: When = When()
 
 
-class _RulesFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rules: tuple[Rule, ...] = ()
+class _RulesFile(Strict):
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,192 +135,201 @@ class TalkFacts:
         return self.callers | self.callees
 
 
-Test = Callable[[TalkFacts], str | None]
-"""A condition: None where it holds, else in words what it found instead."""
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A condition that does not hold: its key, what it wants (any of these), and what the talk has."""
+
+    key: str
+    wanted: tuple[str, ...]
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """`direction is inbound, not outbound or internal`."""
+        return f"{self.key} is {' and '.join(self.found) or 'none'}, not {' or '.join(self.wanted)}"
+
+
+Condition = Callable[[TalkFacts], Failed | None]
+"""A condition, ready to be asked: None where it holds."""
+
+
+def _condition(
+    key: str,
+    wanted: tuple[str, ...],
+    holds: Callable[[TalkFacts], bool],
+    found: Callable[[TalkFacts], tuple[str, ...]],
+) -> Condition:
+    return lambda talk: None if holds(talk) else Failed(key, wanted, found(talk))
+
+
+def _direction(wanted: tuple[Direction, ...], _: Directory) -> Condition:
+    words = tuple(str(one) for one in wanted)
+    return _condition("direction", words, lambda talk: talk.direction in wanted, lambda talk: (str(talk.direction),))
+
+
+def _queue(wanted: tuple[str, ...], _: Directory) -> Condition:
+    fits = matcher(wanted)
+
+    def found(talk: TalkFacts) -> tuple[str, ...]:
+        return (talk.queue,) if talk.queue else ()
+
+    return _condition("queue", wanted, lambda talk: talk.queue != "" and fits(talk.queue), found)
+
+
+def _user(wanted: tuple[str, ...], directory: Directory) -> Condition:
+    them: set[str] = set()
+    for name in wanted:
+        is_group = name.startswith(GROUP_PREFIX)
+        them |= directory.members(name.removeprefix(GROUP_PREFIX)) if is_group else {name}
+    users = frozenset(them)
+
+    def holds(talk: TalkFacts) -> bool:
+        return not (users.isdisjoint(talk.callers) and users.isdisjoint(talk.callees))
+
+    return _condition("user", wanted, holds, lambda talk: tuple(sorted(talk.users)))
+
+
+def _number(wanted: tuple[str, ...], _: Directory) -> Condition:
+    fits = matcher(map(plain_number, wanted))
+
+    def found(talk: TalkFacts) -> tuple[str, ...]:
+        return (talk.number,) if talk.number else ()
+
+    return _condition("number", wanted, lambda talk: talk.number != "" and fits(plain_number(talk.number)), found)
+
+
+_VOCABULARY: dict[str, Callable[[Any, Directory], Condition]] = {
+    "direction": _direction,
+    "queue": _queue,
+    "user": _user,
+    "number": _number,
+}
+"""For each key of When how it becomes a condition."""
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A rule, where it stands, and its conditions ready to be asked: (key, test)."""
+class PlacedRule:
+    """A rule, where it stands, and its conditions in the order in which they are written, ready to be asked."""
 
     rule: Rule
     file: str
     line: int
-    conditions: tuple[tuple[str, Test], ...]
+    conditions: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """All rules of a folder, in the order of files and lines."""
 
-    rules: tuple[Loaded, ...] = ()
+    rules: tuple[PlacedRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one rule says to a talk. `failed` is the key of the first condition that failed, `reason` says how."""
+    """What one rule says to a talk: `failed` is the first condition that failed, in the order written."""
 
     rule: Rule
-    failed: str | None = None
-    reason: str | None = None
+    failed: Failed | None = None
 
     @property
     def matched(self) -> bool:
         """Whether all its conditions hold."""
         return self.failed is None
 
+    @property
+    def reason(self) -> str | None:
+        """In words what failed; it holds names and numbers of people."""
+        return str(self.failed) if self.failed is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What all rules say to a talk."""
+    """What all rules say to a talk. `recording` and `offered` are empty where a `never` matches."""
 
     talk: TalkFacts
     answers: tuple[Answer, ...]
-    never: tuple[Rule, ...] = field(default=())
-    recording: tuple[Rule, ...] = field(default=())
-    offered: tuple[Rule, ...] = field(default=())
+    recording: tuple[Rule, ...]
+    offered: tuple[Rule, ...]
+    never: tuple[Rule, ...]
+    _asked: RuleSet
 
     def why_not(self) -> str:
-        """Why nothing is recorded, as a code and words: `never: rule 7 (No managers)`, `on-demand: …`, `no-rule: …`."""
+        """Why no rule records by itself: `never by rule 7`, `on-demand by rule 3`, or `no-rule` with the nearest one.
+
+        The first word is stable. It names keys only, no names or numbers of people, so it may stand in any fact.
+        """
         if self.never:
-            return f"never: {_named(self.never)}"
+            return f"never by {_rules(self.never)}"
+        if self.recording:
+            return f"matched by {_rules(self.recording)}"
         if self.offered:
-            return f"on-demand: {_named(self.offered)}"
-        reasons = [f"rule {answer.rule.id}: {answer.reason}" for answer in self.answers if answer.reason is not None]
-        return f"no-rule: {'; '.join(reasons)}" if reasons else "no-rule: there are no rules"
+            return f"on-demand by {_rules(self.offered)}"
+        near = self._nearest()
+        if near is None:
+            return "no-rule (there is none that records)"
+        rule, failed = near
+        return f"no-rule (nearest: rule {rule.id}, but for {' and '.join(failed)})"
+
+    def _nearest(self) -> tuple[Rule, list[str]] | None:
+        """The rule that the fewest conditions keep from recording, and those; of equals the one of which most hold."""
+        best: tuple[int, int] | None = None
+        nearest: tuple[Rule, list[str]] | None = None
+        for placed in self._asked.rules:
+            if placed.rule.record is RecordMode.NEVER:
+                continue
+            failed = [failed.key for condition in placed.conditions if (failed := condition(self.talk)) is not None]
+            rank = len(failed), len(failed) - len(placed.conditions)
+            if best is None or rank < best:
+                best, nearest = rank, (placed.rule, failed)
+        return nearest
 
 
-def _named(rules: Sequence[Rule]) -> str:
-    return ", ".join(f"rule {rule.id} ({rule.name})" for rule in rules)
+def _rules(rules: Sequence[Rule]) -> str:
+    return f"rule{'s' if len(rules) > 1 else ''} {', '.join(str(rule.id) for rule in rules)}"
 
 
 def ask(rules: RuleSet, talk: TalkFacts) -> Answers:
-    """Ask every rule about a talk. `never` beats the others for what it matches."""
-    answers = tuple(_answer(loaded, talk) for loaded in rules.rules)
+    """Ask every rule about a talk. A matching `never` beats all others."""
+    answers = tuple(_answer(placed, talk) for placed in rules.rules)
     matched = [answer.rule for answer in answers if answer.failed is None]
     never = tuple(rule for rule in matched if rule.record is RecordMode.NEVER)
-    if never:
-        return Answers(talk, answers, never)
-    return Answers(
-        talk,
-        answers,
-        never,
-        tuple(rule for rule in matched if rule.record is RecordMode.ALWAYS),
-        tuple(rule for rule in matched if rule.record is RecordMode.ON_DEMAND),
-    )
+    recording = () if never else tuple(rule for rule in matched if rule.record is RecordMode.ALWAYS)
+    offered = () if never else tuple(rule for rule in matched if rule.record is RecordMode.ON_DEMAND)
+    return Answers(talk, answers, recording, offered, never, rules)
 
 
-def _answer(loaded: Loaded, talk: TalkFacts) -> Answer:
-    for key, test in loaded.conditions:
-        reason = test(talk)
-        if reason is not None:
-            return Answer(loaded.rule, key, reason)
-    return Answer(loaded.rule)
-
-
-# Conditions
-
-_NO_DIGITS = re.compile(r"[\s()/.-]")
-
-
-def plain_number(number: str) -> str:
-    """A number without what people put between its digits."""
-    return _NO_DIGITS.sub("", number)
-
-
-def _direction(wanted: tuple[Direction, ...], _: Directory) -> Test:
-    words = " or ".join(wanted)
-    return lambda talk: None if talk.direction in wanted else f"direction is {talk.direction}, not {words}"
-
-
-def _queue(wanted: tuple[str, ...], _: Directory) -> Test:
-    fits, words = globs(wanted), " or ".join(wanted)
-
-    def test(talk: TalkFacts) -> str | None:
-        if talk.queue and fits(talk.queue):
-            return None
-        return f"queue is {talk.queue}, not {words}" if talk.queue else f"no queue, wanted {words}"
-
-    return test
-
-
-def _user(wanted: tuple[str, ...], directory: Directory) -> Test:
-    groups = {name.removeprefix("group:") for name in wanted if name.startswith("group:")}
-    names = {name for name in wanted if not name.startswith("group:")}
-    members = {user.identity for user in directory.users if not groups.isdisjoint(user.groups)}
-    identities = frozenset(names | members)
-    words = " or ".join(wanted)
-
-    def test(talk: TalkFacts) -> str | None:
-        if not identities.isdisjoint(talk.users):
-            return None
-        return f"users are {', '.join(sorted(talk.users)) or 'none'}, not {words}"
-
-    return test
-
-
-def _number(wanted: tuple[str, ...], _: Directory) -> Test:
-    fits, words = globs(plain_number(pattern) for pattern in wanted), " or ".join(wanted)
-
-    def test(talk: TalkFacts) -> str | None:
-        if talk.number and fits(plain_number(talk.number)):
-            return None
-        return f"number is {talk.number}, not {words}" if talk.number else f"no number outside, wanted {words}"
-
-    return test
-
-
-_CONDITIONS: tuple[tuple[str, Callable[[Any, Directory], Test]], ...] = (
-    ("direction", _direction),
-    ("queue", _queue),
-    ("user", _user),
-    ("number", _number),
-)
-"""How each key is asked, in this order: the first that fails is the reason given."""
-
-
-def _conditions(when: When, directory: Directory) -> tuple[tuple[str, Test], ...]:
-    return tuple(
-        (key, make(wanted, directory)) for key, make in _CONDITIONS if (wanted := getattr(when, key)) is not None
-    )
-
-
-# Files
+def _answer(placed: PlacedRule, talk: TalkFacts) -> Answer:
+    for condition in placed.conditions:
+        failed = condition(talk)
+        if failed is not None:
+            return Answer(placed.rule, failed)
+    return Answer(placed.rule)
 
 
 def parse_rules(files: Sequence[tuple[str, str]], directory: Directory) -> RuleSet:
-    """The rules of all files, given as (name, text) in their order. Raises BadInputError with every problem."""
-    problems: list[Problem] = []
-    rules: list[Loaded] = []
-    seen: dict[RuleId, tuple[str, int]] = {}
-    for file, text in files:
-        loaded = load(text, file, _RulesFile)
-        problems += loaded.problems
-        for index, rule in enumerate(loaded.value.rules if loaded.value is not None else ()):
-            place = loaded.places.of(("rules", index))
-            first = seen.setdefault(rule.id, (file, place.line))
-            if first != (file, place.line):
-                words = f"rule {rule.id} stands in {first[0]}:{first[1]} already: ids are unique over all files"
-                problems.append(loaded.places.problem(("rules", index, "id"), words))
-            problems += _unknown_people(rule, index, loaded.places, directory)
-            rules.append(Loaded(rule, file, place.line, _conditions(rule.when, directory)))
+    """The rules of all files, given as (name, text) in their order. Raises BadInputError with every problem.
+
+    `directory` says which users and groups there are, and who is in a group: with another one, parse again.
+    """
+    loaded = [load(text, file, _RulesFile, directory) for file, text in files]
+    problems = [problem for one in loaded for problem in one.problems] + list(_ids_taken(loaded))
     if problems:
-        raise BadInputError(tuple(dict.fromkeys(sorted(problems))))
-    return RuleSet(tuple(rules))
+        raise BadInputError(in_order(problems))
+    return RuleSet(tuple(placed for one in loaded for placed in _placed(one, directory)))
 
 
-def _unknown_people(rule: Rule, index: int, places: Places, directory: Directory) -> list[Problem]:
-    """Users and groups that users.yml does not know. An empty users.yml knows everybody."""
-    if not directory.users:
-        return []
-    names = [user.identity for user in directory.users]
-    groups = sorted(f"group:{group}" for group in directory.groups)
-    problems = []
-    for at, name in enumerate(rule.when.user or ()):
-        known = groups if name.startswith("group:") else names
-        if name not in known:
-            path = ("rules", index, "when", "user", at)
-            what = "group" if name.startswith("group:") else "user"
-            words = f"users.yml has no {what} {name.removeprefix('group:')}"
-            problems.append(places.problem(path, words, nearest(name, [*names, *groups])))
-    return problems
+def _placed(loaded: Loaded[_RulesFile], directory: Directory) -> Iterator[PlacedRule]:
+    for index, rule in enumerate(loaded.value.rules if loaded.value is not None else ()):
+        when = rule.when
+        conditions = tuple(_VOCABULARY[key](getattr(when, key), directory) for key in when.keys)
+        yield PlacedRule(rule, loaded.file, loaded.place(("rules", index))[0], conditions)
+
+
+def _ids_taken(files: Sequence[Loaded[_RulesFile]]) -> Iterator[Problem]:
+    """Ids are unique over all files; looked for also where other things are wrong."""
+    first: dict[str, tuple[str, int, int]] = {}
+    for loaded in files:
+        for loc, text in loaded.texts("rules", "id"):
+            here = (loaded.file, *loaded.place(loc))
+            file, line, column = first.setdefault(text, here)
+            if (file, line, column) != here:
+                yield loaded.problem(loc, f"`id` {text} is taken already at {file}:{line}:{column}")

@@ -1,0 +1,205 @@
+"""The configuration file: what may stand in it, and where it is found."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from bridge.core.document import Listed, Loaded, Strict, Text, WrongValueError, in_order, load, text_of
+from bridge.core.durations import Duration
+from bridge.core.errors import BadInputError, Problem
+from bridge.files import DEFAULT_USERS, read_text
+
+DEFAULT_PATH = Path("/etc/recbridge/recbridge.yml")
+PATH_VARIABLE = "RECBRIDGE_CONFIG"
+SECRET_VARIABLE = "RECBRIDGE_AMI_SECRET"  # noqa: S105  # the name of a variable, not a secret
+
+_DEFAULT_RULES = Path("/etc/recbridge/rules")
+_DEFAULT_SPOOL = Path("/var/spool/asterisk/recbridge")
+_LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
+_FOR_MIXMONITOR = re.compile(r"/[A-Za-z0-9._/-]*")
+
+
+def _path(value: object) -> Path:
+    text = text_of(value)
+    if not text.startswith("/"):
+        raise WrongValueError(f"must be an absolute path, not `{text}`")
+    return Path(text)
+
+
+def _spool_path(value: object) -> Path:
+    path = _path(value)
+    if not _FOR_MIXMONITOR.fullmatch(str(path)):
+        raise WrongValueError(f"may hold letters, digits and `._/-` alone, as MixMonitor is told of it: `{path}`")
+    return path
+
+
+def _port(value: object) -> int:
+    text = text_of(value)
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text) or int(text) > 65535:
+        raise WrongValueError(f"must be a port from 1 to 65535, not `{text}`")
+    return int(text)
+
+
+def _listen(value: object) -> str:
+    text = text_of(value)
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise WrongValueError(f"must be an address and a port like 127.0.0.1:8095, not `{text}`")
+    return text
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    text = text_of(value)
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise WrongValueError(f"must be addresses like 10.0.0.1 or networks like 10.0.0.0/24, not `{text}`") from None
+
+
+def _secret(value: object) -> SecretStr:
+    text = text_of(value)
+    if not text or not text.isprintable():
+        raise WrongValueError("is empty, or holds what is no printable character")
+    return SecretStr(text)
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+
+
+class AsteriskConfig(Strict):
+    """Where the manager interface is, and how to log in."""
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, BeforeValidator(_port)] = 5038
+    username: Text = "bridge"
+    secret: Annotated[SecretStr | None, BeforeValidator(_secret)] = None
+    secret_file: AbsolutePath | None = None
+
+
+class SpoolConfig(Strict):
+    """One folder, as each of the two sees it."""
+
+    asterisk: Annotated[Path, BeforeValidator(_spool_path)] = _DEFAULT_SPOOL
+    local: AbsolutePath = _DEFAULT_SPOOL
+
+
+class TlsConfig(Strict):
+    """PEM files."""
+
+    certificate: AbsolutePath
+    key: AbsolutePath
+
+
+class HttpConfig(Strict):
+    """Where the API listens. `trusted_proxies` may say who asks (X-Forwarded-For)."""
+
+    listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8095"
+    tls: TlsConfig | None = None
+    trusted_proxies: Listed[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]] = ()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class RetentionConfig(Strict):
+    """How long recordings are kept where no rule says otherwise."""
+
+    keep: Duration = timedelta(days=365)
+
+
+class Config(Strict):
+    """The whole configuration; only `asterisk` is required. `systemname` names this PBX in every row that is kept."""
+
+    asterisk: AsteriskConfig
+    spool: SpoolConfig = SpoolConfig()
+    rules: AbsolutePath = _DEFAULT_RULES
+    users: AbsolutePath = DEFAULT_USERS
+    database: AbsolutePath = Path("/var/lib/recbridge/recbridge.db")
+    trunks: Listed[Text] = ("PJSIP/trunk*",)
+    http: HttpConfig = HttpConfig()
+    retention: RetentionConfig = RetentionConfig()
+    systemname: Text = Field(default_factory=socket.gethostname)
+
+    @property
+    def secret(self) -> str:
+        """The manager user's secret, found when the file was loaded."""
+        if self.asterisk.secret is None:
+            raise ValueError("a configuration without its secret was built by hand")
+        return self.asterisk.secret.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """A configuration file that was looked into; `config` is None where it has problems.
+
+    `rules` and `users` are what it names, or the defaults, even then, so that they can be checked as well; they are
+    None where the file could not be read.
+    """
+
+    config: Config | None
+    problems: tuple[Problem, ...]
+    rules: Path | None = None
+    users: Path | None = None
+
+
+def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile:
+    """Read the configuration and find the manager user's secret.
+
+    That is RECBRIDGE_AMI_SECRET, else `secret` or what stands in `secret_file`.
+    """
+    text, problem = read_text(path)
+    if problem is not None:
+        words = f"{problem.message}; name another file with --config or {PATH_VARIABLE}"
+        return ConfigFile(None, (Problem(problem.file, problem.line, problem.column, words),))
+    loaded = load(text, str(path), Config)
+    problems = list(loaded.problems)
+    secret = _find_secret(loaded, environ, problems)
+    rules, users = (
+        next((Path(text) for _, text in loaded.texts(key)), default)
+        for key, default in (("rules", _DEFAULT_RULES), ("users", DEFAULT_USERS))
+    )
+    if problems or loaded.value is None:
+        return ConfigFile(None, in_order(problems), rules, users)
+    asterisk = loaded.value.asterisk.model_copy(update={"secret": secret, "secret_file": None})
+    return ConfigFile(loaded.value.model_copy(update={"asterisk": asterisk}), (), rules, users)
+
+
+def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in a file. Raises BadInputError with every problem."""
+    file = look_into(path, environ)
+    if file.config is None:
+        raise BadInputError(file.problems)
+    return file.config
+
+
+def _find_secret(loaded: Loaded[Config], environ: Mapping[str, str], problems: list[Problem]) -> SecretStr | None:
+    secret = [text for _, text in loaded.texts("asterisk", "secret")]
+    files = list(loaded.texts("asterisk", "secret_file"))
+    if secret and files:
+        problems.append(loaded.problem(files[0][0], "`secret` and `secret_file` are both given: one is enough"))
+    if environ.get(SECRET_VARIABLE):
+        return SecretStr(environ[SECRET_VARIABLE])
+    if secret:
+        return SecretStr(secret[0])
+    for loc, name in files:
+        text, problem = read_text(Path(name))
+        if problem is not None:
+            problems.append(loaded.problem(loc, f"`secret_file` {name} {problem.message}"))
+        elif not text.strip() or not text.strip().isprintable():
+            problems.append(loaded.problem(loc, f"`secret_file` {name} must hold the secret alone, in one line"))
+        return SecretStr(text.strip())
+    if loaded.has("asterisk") and not (loaded.has("asterisk", "secret") or loaded.has("asterisk", "secret_file")):
+        words = f"`asterisk` lacks the secret: give `secret`, `secret_file`, or {SECRET_VARIABLE} in the environment"
+        problems.append(loaded.problem(("asterisk",), words))
+    return None
