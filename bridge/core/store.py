@@ -1,11 +1,12 @@
 """What core asks of whoever keeps things. SQLite is the embedded one (`bridge.storage`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bridge.core.access import Token
-from bridge.core.ids import FactNumber, Identity, RecordId, SectionKey
+from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.records import Cdr, Fact, JournalEntry, NumberedEntry, NumberedFact, Section
 
 
@@ -61,6 +62,9 @@ class Store(Protocol):
 
     async def open_sections(self) -> Sequence[Section]:
         """Sections that are in no final state (stored, failed, lost)."""
+
+    async def file_numbers(self, since: datetime) -> Mapping[tuple[RecordId, RuleId], int]:
+        """The highest section number of each record and rule that was requested since then (aware)."""
 
     async def journal(self, identity: Identity | None, limit: int) -> Sequence[NumberedEntry]:
         """The newest entries first, of one user or of all."""

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bridge.core.people import Directory, People, parse_users
-from bridge.core.rules import parse_rules
-
 from bridge.core import decisions as d
 from bridge.core.ids import SectionKey, Uniqueid
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
+from bridge.core.people import Directory, People, parse_users
 from bridge.core.recorder import Recorder
 from bridge.core.records import AudioReport, Cdr, Fact, FactKind, JournalEntry, Section
+from bridge.core.rules import parse_rules
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
 from tests.core.pbx import Pbx
 

@@ -122,13 +122,11 @@ def test_a_leg_whose_mixmonitor_just_ended_is_passed_over_for_the_one_that_came(
 
 def test_the_least_bad_leg_is_taken_after_100_ms_and_a_fact_says_so() -> None:
     scene = Scene()
-    alice, bob = scene.call()
-    scene.take(scene.pbx.events[0], scene.pbx.now)
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102")
+    bob = scene.pbx.ring(alice, "PJSIP/bob-1")
     for leg in (alice, bob):
-        for event in scene.pbx.take():
-            if event is not scene.pbx.events:
-                scene.pbx.events.append(event)
-        scene.pbx.events.insert(-1, MixMonitorStarted(scene.pbx.now, leg))
+        scene.pbx.events.append(MixMonitorStarted(scene.pbx.now, leg))
+    scene.pbx.answered(alice, bob, "b1")
     scene.play()
     assert scene.starts() == []
     assert scene.recorder.wake_at() is not None

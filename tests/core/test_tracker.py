@@ -1,5 +1,7 @@
 """Talks and calls out of events, by the ways in which calls are built."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from bridge.core.calls import CallBegan, CallEnded, CallsJoined, Changed, TalkBegan, TalkChanged, TalkEnded
@@ -22,7 +24,7 @@ def played(tracker: CallTracker, pbx: Pbx) -> list[Changed]:
     return [change for event in pbx.take() for change in tracker.handle(event)]
 
 
-def kinds(changes: list[Changed]) -> list[str]:
+def kinds(changes: Sequence[Changed]) -> list[str]:
     return [type(change).__name__ for change in changes]
 
 

@@ -1,11 +1,13 @@
 """`make demo`: an Asterisk of its own, the daemon with the shipped rules, three calls, a table of what came of them.
 
-Everything runs on loopback, in a temporary folder and on free ports; nothing is left running. Without root or Debian
+Everything runs on loopback, in a temporary folder and on free ports; nothing is left running, and with --oneshot the
+files stay to be looked at. Without root or Debian
 the same calls are acted by the simulator in `tests/simulator`.
 """
 
 import argparse
 import asyncio
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,7 +24,7 @@ from tests.simulator.calls import inbound, inside, outbound
 from tests.simulator.server import Simulator
 
 _TALK_S = 4.0
-_ENTRIES = 6  # each of the two users, both called agents and the one that answered, and the one who called out
+_ENTRIES = 5  # alice and bob; bob who answered and carol who only rang; alice
 
 
 def say(*words: object) -> None:
@@ -105,19 +107,27 @@ async def run(*, oneshot: bool) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="recbridge-demo-") as folder:
-        work = Path(folder)
-        try:
-            say("Asterisk: looking for one of our own, or building it (half a minute the first time) …")
-            await asyncio.to_thread(ensure_chroot)
-        except NoAsteriskError as error:
-            say(f"No real Asterisk here: {error}. The built-in simulator acts the calls instead.")
-            async with Simulator(spool=work / "spool") as simulator:
-                daemon = Daemon(work / "bridge", simulator.port, work / "spool")
-                return await act(daemon, simulated_calls(simulator), stop, oneshot=oneshot)
-        async with Network(work=work / "net") as net:
-            daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool)
-            return await act(daemon, real_calls(net), stop, oneshot=oneshot)
+    work = Path(tempfile.mkdtemp(prefix="recbridge-demo-"))
+    try:
+        return await network_and_calls(work, stop, oneshot=oneshot)
+    finally:
+        if not oneshot:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+async def network_and_calls(work: Path, stop: asyncio.Event, *, oneshot: bool) -> int:
+    """The real network where it can be had, else the simulator; the exit code."""
+    try:
+        say("Asterisk: looking for one of our own, or building it (half a minute the first time) …")
+        await asyncio.to_thread(ensure_chroot)
+    except NoAsteriskError as error:
+        say(f"No real Asterisk here: {error}. The built-in simulator acts the calls instead.")
+        async with Simulator(spool=work / "spool") as simulator:
+            daemon = Daemon(work / "bridge", simulator.port, work / "spool")
+            return await act(daemon, simulated_calls(simulator), stop, oneshot=oneshot)
+    async with Network(work=work / "net") as net:
+        daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool)
+        return await act(daemon, real_calls(net), stop, oneshot=oneshot)
 
 
 async def act(daemon: Daemon, calls: Coroutine[Any, Any, None], stop: asyncio.Event, *, oneshot: bool) -> int:
@@ -133,7 +143,9 @@ async def act(daemon: Daemon, calls: Coroutine[Any, Any, None], stop: asyncio.Ev
             return 130
         placing.result()
         code = await show(daemon)
-        if not oneshot:
+        if oneshot:
+            say(f"\nNothing is left running; the files are still in {daemon.work.parent}.")
+        else:
             say("\nCtrl-C ends it, and leaves nothing running.")
             await stop.wait()
         stopped.cancel()

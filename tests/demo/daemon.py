@@ -53,6 +53,7 @@ class Daemon:
     http_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
+        self.local_spool = self.spool
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self.token = ""
@@ -69,9 +70,10 @@ class Daemon:
 
     @property
     def log(self) -> str:
-        """What it has logged so far."""
+        """The last of what it has logged, but for the requests."""
         path = self.work / "daemon.log"
-        return path.read_text() if path.exists() else ""
+        lines = path.read_text().splitlines() if path.exists() else []
+        return "\n".join([line for line in lines if '"event": "request"' not in line][-40:])
 
     def write_config(self) -> None:
         """Write the configuration and users.yml."""
@@ -79,7 +81,7 @@ class Daemon:
         (self.work / "users.yml").write_text(self.users)
         self.config.write_text(
             f"asterisk: {{host: 127.0.0.1, port: {self.ami_port}, username: {self.username}, secret: {self.secret}}}\n"
-            f"spool: {{asterisk: {self.spool}, local: {self.spool}}}\n"
+            f"spool: {{asterisk: {self.spool}, local: {self.local_spool}}}\n"
             f"rules: {self.rules}\n"
             f"users: {self.work / 'users.yml'}\n"
             f"database: {self.work / 'recbridge.db'}\n"
