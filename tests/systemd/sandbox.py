@@ -13,6 +13,7 @@ import os
 import resource
 import runpy
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,6 +139,18 @@ def restrict(unit: Path, mdwe: str) -> None:
     for call in sorted(system_call_numbers):
         allowed.add(_ALLOW, call)
     allowed.load()
+
+
+def may_mount() -> bool:
+    """Whether a mount namespace can be had here."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
+
+
+def command(folder: Path, unit: Path, mdwe: str, module: str, *arguments: str) -> list[str]:
+    """The words that run a module in the sandbox; without root everything that file modes allow can be written."""
+    words = [sys.executable, "-B", "-m", "tests.systemd.sandbox", str(unit), mdwe, module, *arguments]
+    wrap = ["unshare", "--mount", "--propagation", "private", "sh", "-c", WRAP, "sh", str(folder)]
+    return [*wrap, *words] if may_mount() else words
 
 
 if __name__ == "__main__":

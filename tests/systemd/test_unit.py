@@ -1,43 +1,25 @@
 """The unit, sysusers and tmpfiles files, by systemd's own tools; and the audio path under the unit's restrictions."""
 
-import ctypes.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.sandbox import WRAP
+from tests.systemd.conftest import missing
+from tests.systemd.sandbox import command, may_mount
 from tests.systemd.unit import UNIT, service, system_calls
 
 FOLDER = UNIT.parent
 ROOT = UNIT.parents[1]
-HAS_SYSTEMD = shutil.which("systemd-analyze") is not None
-HAS_SECCOMP = sys.platform == "linux" and ctypes.util.find_library("seccomp") is not None
 
 
-def missing(what: str) -> None:
-    """Skip, but never where a green run must mean that all was tested."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
-@pytest.fixture(autouse=True)
-def _tools() -> None:
-    if not HAS_SYSTEMD or not HAS_SECCOMP:
-        missing("the Debian packages systemd and libseccomp2 are missing (tests/install-packages)")
-
-
-def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "SYSTEMD_COLORS": "0", "SYSTEMD_EMOJI": "0"}
     return subprocess.run(
-        [str(each) for each in command], capture_output=True, text=True, timeout=100, cwd=ROOT, env=environ, check=False
+        [str(each) for each in words], capture_output=True, text=True, timeout=100, cwd=ROOT, env=environ, check=False
     )
 
 
@@ -128,23 +110,9 @@ def test_tmpfiles_makes_a_spool_for_both_and_keeps_the_secret_from_others(tmp_pa
 BY = ["seccomp", "prctl"]
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """The only folder that can be written: a spool and a state. Not pytest's, whose parents it would have to share."""
-    made = Path(tempfile.mkdtemp(prefix="recbridge-sandbox-"))
-    (made / "state").mkdir(mode=0o700)
-    (made / "spool").mkdir()
-    (made / "spool").chmod(0o2770)
-    yield made
-    shutil.rmtree(made)
-
-
 def confined(folder: Path, module: str, *arguments: str, by: str = "seccomp", unit: Path = UNIT) -> str:
     """Run a module under the unit's restrictions; gives what it prints, or the end of what it complains about."""
-    command: list[str | Path] = [sys.executable, "-B", "-m", "tests.systemd.sandbox", unit, by, module, *arguments]
-    if os.geteuid() == 0 and run("unshare", "--mount", "true").returncode == 0:
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", WRAP, "sh", folder, *command]
-    done = run(*command)
+    done = run(*command(folder, unit, by, module, *arguments))
     if "PR_SET_MDWE" in done.stderr:
         pytest.skip("this Linux has no PR_SET_MDWE (6.3 has)")
     return done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr[-2000:]}"
@@ -186,7 +154,7 @@ def test_what_the_unit_forbids_fails_in_the_sandbox(folder: Path, what: str, err
 
 
 def test_nothing_but_the_given_folder_can_be_written(folder: Path) -> None:
-    if os.geteuid() != 0 or run("unshare", "--mount", "true").returncode != 0:
+    if not may_mount():
         missing("a read-only file system of its own needs root")
     assert confined(folder, "tests.systemd.forbidden", "write-elsewhere", str(folder)).startswith("OSError [Errno 30]")
 
