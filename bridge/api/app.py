@@ -38,7 +38,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Applicat
     get("/api/v1/calls", _with_token(calls.calls))
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
-    app.router.add_route("*", "/{rest:.*}", requests.nothing_here, expect_handler=requests.expected)
+    app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)
     return app
 
 

@@ -1,7 +1,4 @@
-"""Whatever comes in, it is the client's mistake: never a 500, and every error has the one body.
-
-What is no HTTP at all is not asked here: aiohttp's parser answers that with a plain 400 by itself.
-"""
+"""Whatever comes in, it is the client's mistake: never a 500, and every error has the one body."""
 
 import asyncio
 import json
@@ -30,9 +27,9 @@ _PATHS = [
     "/api/v1/ws",
 ]
 _PATHS += [_RECORD_PATH, f"{_RECORD_PATH}/1/1", "/api/v1/records/..%2f..%2fetc/1/1", "//", "/%00", "/%ff"]
-_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"]
+_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"]
 _FIELDS = ["limit", "identity", "after", "since", "format", "download", "ticket"]
-_VALUES = ["1", "-1", "*", "9" * 30, "9" * 5000, "wav", "mp3", "bob", "true", "1e3", "%ED%A0%80", "%00"]
+_VALUES = ["1", "-1", "*", "9" * 30, "wav", "mp3", "bob", "true", "1e3", "%ED%A0%80", "%00"]
 _HEADERS = ["Range", "If-Range", "If-None-Match", "If-Modified-Since", "Last-Event-ID", "Origin", "Content-Type"]
 _HEADERS += ["Content-Encoding", "Cookie", "Accept", "Expect", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version"]
 _HEADERS += ["Authorization", "X-Auth-Token"]
@@ -59,9 +56,11 @@ _BODIES = [
 _quoted = st.binary(max_size=12).map(quote)
 _segments = st.lists(_quoted | st.sampled_from(["api", "v1", "records", "1", "..", RECORD]), max_size=6)
 _paths = st.sampled_from(_PATHS) | _segments.map(lambda parts: "/" + "/".join(parts))
-_queries = st.lists(
-    st.tuples(st.sampled_from(_FIELDS) | _quoted, st.sampled_from(_VALUES) | _quoted).map("=".join), max_size=3
-).map("&".join)
+_fields = st.tuples(st.sampled_from(_FIELDS) | _quoted, st.sampled_from(_VALUES) | _quoted).map("=".join)
+# More digits than Python turns into a number.
+_queries = st.lists(_fields, max_size=4).map("&".join) | st.sampled_from(_FIELDS).map(
+    lambda name: f"{name}={'9' * 4400}"
+)
 # Bytes above 127 are allowed in a header's value, and are no UTF-8.
 _header_values = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=30)
 _headers = st.dictionaries(
@@ -100,8 +99,7 @@ def test_no_request_is_answered_with_500_and_every_error_has_the_body(
     async def ask() -> None:
         with tempfile.TemporaryDirectory() as folder:
             house = House(Path(folder))
-            client = await house.client()
-            try:
+            async with house.opened() as client:
                 key = await house.section()
                 assert url(key) == f"{_RECORD_PATH}/1/1"
                 await house.happen(journal_entry())
@@ -117,12 +115,12 @@ def test_no_request_is_answered_with_500_and_every_error_has_the_body(
                     raw = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
                     status, head, answer = await _answer(client.port or 0, raw)
                     assert status < 500, answer
+                    if head.startswith(b"HTTP/1.0 400"):
+                        continue  # aiohttp's parser answers what is no HTTP by itself
                     assert b"nosniff" in head
                     if status >= 400 and method != "HEAD":
                         said = json.loads(answer)
                         assert said.keys() == {"error_id", "message", "details", "timestamp"}
                         assert re.fullmatch("[a-z-]+", said["error_id"])
-            finally:
-                await client.close()
 
     asyncio.run(ask())
