@@ -66,6 +66,8 @@ async def send(request: web.Request, file: OpenFile, download_name: str | None) 
         "ETag": stamp.etag,
         "Last-Modified": stamp.last_modified,
         "Cache-Control": "private, no-cache",
+        # A browser that opens the link plays it in a page of its own making, which must be allowed to load it.
+        "Content-Security-Policy": "default-src 'none'; media-src 'self'; frame-ancestors 'none'",
     }
     if download_name is not None:
         headers["Content-Disposition"] = f'attachment; filename="{download_name}"'

@@ -15,13 +15,16 @@ async def health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001  #
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """`GET /ready`: 200, or 503 with `reasons`, codes; an admin's token adds `messages`, words with the remedies."""
+    """`GET /ready`: `{"ready", "reasons"}`, 200 or 503; the reasons are codes.
+
+    To an admin's token `messages` gives the words with the remedies.
+    """
     deps = dependencies(request)
     reasons = deps.not_ready()
     if not reasons:
-        return json_response({"status": "ready", "reasons": []})
+        return json_response({"ready": True, "reasons": []})
     body = error_body("not-ready", "recordings cannot be made as they should", {}, deps.clock())
-    body |= {"status": "not-ready", "reasons": [reason.code for reason in reasons]}
+    body |= {"ready": False, "reasons": [reason.code for reason in reasons]}
     if await _is_admin(request):
         body["messages"] = [{"code": reason.code, "message": reason.message} for reason in reasons]
     return json_response(body, status=503)

@@ -21,7 +21,6 @@ log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HEADERS = {
-    "Server": "recbridge",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -29,13 +28,16 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+_GONE = 499
+"""As nginx logs it: the client went away, or the server stopped, before there was an answer."""
+
 
 @dataclass(slots=True)
 class _Progress:
-    """How far the answer to a request is."""
+    """How far a request is: `response` is the answer that has begun."""
 
     request_id: str
-    started: bool = False
+    response: web.StreamResponse | None = None
 
 
 _PROGRESS: ContextVar[_Progress | None] = ContextVar("progress", default=None)
@@ -47,9 +49,10 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Server"] = "recbridge"  # aiohttp has put its own and Python's version there
     progress = _PROGRESS.get()
     if progress is not None:
-        progress.started = True
+        progress.response = response
         response.headers["X-Request-Id"] = progress.request_id
 
 
@@ -59,7 +62,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
     progress = _Progress(secrets.token_hex(8))
     _PROGRESS.set(progress)
     began = time.monotonic()
-    status = 499  # as nginx says it: the client went away, or the server stopped, before there was an answer
+    status = _GONE
     with structlog.contextvars.bound_contextvars(request_id=progress.request_id):
         try:
             response = await handler(request)
@@ -78,21 +81,20 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
 
 @web.middleware
 async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever goes wrong into the one error body."""
+    """Turn whatever goes wrong into the one error body; an answer that has begun is broken off."""
     try:
         return await handler(request)
-    except ConnectionError:
-        raise  # the client has gone; aiohttp ends the connection without a word
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        answer = _from_aiohttp(error, dependencies(request).clock())
     except Exception as error:
-        answer = _answer(error, dependencies(request).clock())
-    progress = _PROGRESS.get()
-    if progress is not None and progress.started:
-        raise ConnectionResetError("the answer had begun, it cannot become an error any more")
-    return answer
+        progress = _PROGRESS.get()
+        begun = progress.response if progress is not None else None
+        if begun is None and not isinstance(error, ConnectionError):
+            return _answer(error, dependencies(request).clock())
+        if not isinstance(error, ConnectionError):
+            log.error("answer-broken-off", exc_info=error)
+        if request.transport is not None:
+            request.transport.abort()
+        # Nobody gets it any more; aiohttp would log as an error what is only a client that has gone.
+        return begun if begun is not None else web.Response(status=_GONE)
 
 
 def _from_aiohttp(error: web.HTTPException, now: datetime) -> web.Response:
@@ -108,6 +110,8 @@ def _from_aiohttp(error: web.HTTPException, now: datetime) -> web.Response:
 
 def _answer(error: Exception, now: datetime) -> web.Response:
     match error:
+        case web.HTTPException():
+            return _from_aiohttp(error, now)
         case RequestError():
             body = error_body(error.code, error.message, error.details, now)
             return json_response(body, status=error.status, headers=error.headers)

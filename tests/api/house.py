@@ -1,0 +1,158 @@
+"""The real application over a store in memory, and who asks it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, AppRunner, Request
+
+from bridge.api.app import Dependencies, create_app, runner
+from bridge.core.access import Role, Scope
+from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
+from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
+from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
+from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
+from bridge.feed.stream import Hub
+from bridge.tokens import new_token
+from tests.fakes import MemoryStore
+from tests.storage import kept
+
+ALICE, BOB, CAROL, DAVE, ROOT = (Identity(name) for name in ("alice", "bob", "carol", "dave", "root"))
+WAV = bytes(range(256)) * 4
+CALL = CallNow(
+    call_id=kept.CALL,
+    record_id=kept.RECORD,
+    direction="internal",
+    started_at=kept.NOON,
+    talking_since=kept.NOON,
+    dialed="822",
+    queue="",
+    parties=(
+        PartyNow(Uniqueid("1.1"), ChannelName("PJSIP/alice-00000001"), ALICE, "Alice", "821", False, True),
+        PartyNow(Uniqueid("1.2"), ChannelName("PJSIP/bob-00000002"), BOB, "Bob", "822", False, True),
+    ),
+    rules=(RuleNow(RuleId(1), "all", "recording", 1, None, None),),
+    reason=None,
+    audience=(ALICE, BOB),
+)
+
+
+class Server(TestServer):
+    """Runs the application as the daemon does."""
+
+    def __init__(self, app: Application) -> None:
+        super().__init__(app)
+        self._app = app
+
+    async def _make_runner(self, **_: Any) -> AppRunner:
+        return runner(self._app)
+
+
+@dataclass
+class House:
+    """What the application is given, to be changed by a test."""
+
+    root: Path
+    store: MemoryStore = field(default_factory=MemoryStore)
+    now: datetime = kept.NOON
+    not_ready: Sequence[NotReady] = ()
+    calls: Sequence[CallNow] = (CALL,)
+    supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
+    keepalive_s: float = 15.0
+    bound: int = 10_000
+    hub: Hub = field(init=False)
+
+    def calls_now(self) -> Sequence[CallNow]:
+        return self.calls
+
+    def dependencies(self) -> Dependencies:
+        return Dependencies(
+            store=self.store,
+            audio_root=self.root,
+            live=self,
+            supervised=lambda identity: self.supervises.get(identity, frozenset()),
+            not_ready=lambda: self.not_ready,
+            hub=self.hub,
+            clock=lambda: self.now,
+        )
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncIterator["TestClient[Request, Application]"]:
+        """The application with these settings, and a client."""
+        self.hub = Hub(self.store, bound=self.bound)
+        async with TestClient(Server(create_app(self.dependencies(), keepalive_s=self.keepalive_s))) as client:
+            yield client
+
+    async def token(
+        self,
+        identity: Identity,
+        role: Role = Role.USER,
+        scopes: Sequence[Scope] | None = None,
+        expires_in: timedelta | None = None,
+    ) -> dict[str, str]:
+        """The headers of one who asks."""
+        expires_at = None if expires_in is None else self.now + expires_in
+        token, plain = new_token(identity, role, scopes, self.now, expires_at)
+        await self.store.add_token(token)
+        return {"Authorization": f"Bearer {plain}"}
+
+    async def happen(self, *changes: Change) -> Sequence[NumberedFact]:
+        """One commit, as the daemon makes it."""
+        facts = await self.store.commit(changes)
+        self.hub.publish(facts)
+        return facts
+
+    async def section(self, file: int = 1, content: bytes | None = WAV, **values: Any) -> SectionKey:
+        """A section of alice's and bob's talk; stored, unless something else is said."""
+        section = replace(stored(file), **values)
+        if content is not None and section.state is SectionState.STORED:
+            path = self.root / section.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        await self.store.commit([PutSection(section)])
+        return section.key
+
+
+def stored(file: int = 1) -> Section:
+    return kept.section(
+        file,
+        state=SectionState.STORED,
+        participants=(ALICE, BOB),
+        started_at=kept.NOON,
+        ended_at=kept.NOON + timedelta(seconds=1),
+        report=AudioReport(1.0, len(WAV), 8000, 1, (0.5,), (0.1,), b"", "ab" * 32),
+    )
+
+
+def url(key: SectionKey) -> str:
+    return f"/api/v1/records/{key.record_id}/{key.rule_id}/{key.file}"
+
+
+def journal_entry(identity: str = "alice", record_id: str | None = kept.RECORD) -> AddJournalEntry:
+    return AddJournalEntry(kept.entry(identity, record_id=record_id))
+
+
+def call_fact(number: int = 0, *audience: Identity) -> AppendFact:
+    return AppendFact(
+        Fact(FactKind.CALL_BEGAN, kept.NOON, kept.CALL, data={"n": number}, audience=audience or (ALICE, BOB))
+    )
+
+
+async def error_of(response: aiohttp.ClientResponse, status: int, code: str) -> dict[str, Any]:
+    """The error's details, after a look at the rest of its body."""
+    text = await response.text()
+    assert response.status == status, text
+    assert response.content_type == "application/json"
+    body: dict[str, Any] = await response.json()
+    assert {"error_id", "message", "details", "timestamp"} <= set(body)
+    assert body["error_id"] == code
+    assert isinstance(body["message"], str)
+    assert isinstance(body["timestamp"], int)
+    details = body["details"]
+    assert isinstance(details, dict)
+    return details
