@@ -61,7 +61,7 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text)
     except ValueError:
-        raise WrongValueError(f"must be addresses like 10.0.0.1 or networks like 10.0.0.0/24, not `{text}`") from None
+        raise WrongValueError(f"must be an address, or a network like 10.0.0.0/24, not `{text}`") from None
 
 
 def _secret(value: object) -> SecretStr:
@@ -199,7 +199,8 @@ def _find_secret(loaded: Loaded[Config], environ: Mapping[str, str], problems: l
         elif not text.strip() or not text.strip().isprintable():
             problems.append(loaded.problem(loc, f"`secret_file` {name} must hold the secret alone, in one line"))
         return SecretStr(text.strip())
-    if loaded.has("asterisk") and not (loaded.has("asterisk", "secret") or loaded.has("asterisk", "secret_file")):
-        words = f"`asterisk` lacks the secret: give `secret`, `secret_file`, or {SECRET_VARIABLE} in the environment"
+    keys = loaded.keys("asterisk")
+    if keys is not None and keys.isdisjoint({"secret", "secret_file"}):
+        words = f"`asterisk` lacks its secret: give `secret`, `secret_file`, or {SECRET_VARIABLE} in the environment"
         problems.append(loaded.problem(("asterisk",), words))
     return None

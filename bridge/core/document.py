@@ -158,10 +158,13 @@ class Loaded(Generic[M]):
         """A mistake at `loc`."""
         return Problem(self.file, *self.place(loc, of_key=of_key), message, suggestion)
 
-    def has(self, *path: str) -> bool:
-        """Whether this key stands there, with or without a value."""
-        _, around = _find(self.root, path[:-1])
-        return around is not None and isinstance(around.value, dict) and path[-1] in around.value
+    def keys(self, *path: str) -> frozenset[str] | None:
+        """The keys that stand at the end of `path`, None where something else or nothing does."""
+        node = self.root
+        for step in path:
+            entry = node.value.get(step) if node is not None and isinstance(node.value, dict) else None
+            node = entry.node if entry is not None else None
+        return frozenset(node.value) if node is not None and isinstance(node.value, dict) else None
 
     def texts(self, *path: str) -> Iterator[tuple[Loc, str]]:
         """Every text at the end of `path`, through lists: `texts("users", "devices", "channel")`."""

@@ -1,0 +1,155 @@
+"""The configuration file."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bridge.config import SECRET_VARIABLE, Config, load_config
+from bridge.core.errors import BadInputError
+
+MINIMAL = "asterisk: {secret: geheim-0049}\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "recbridge.yml"
+
+
+def loaded(file: Path, text: str, **environ: str) -> Config:
+    file.write_text(text)
+    return load_config(file, environ)
+
+
+def refused(file: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(BadInputError) as raised:
+        loaded(file, text, **environ)
+    return [str(problem).removeprefix(f"{file}:") for problem in raised.value.problems]
+
+
+def test_only_asterisk_is_required_and_the_rest_has_its_documented_defaults(file: Path) -> None:
+    config = loaded(file, MINIMAL)
+    asterisk = config.asterisk
+    assert (asterisk.host, asterisk.port, asterisk.username, config.secret) == (
+        "127.0.0.1", 5038, "bridge", "geheim-0049",
+    )  # fmt: skip
+    assert config.spool.asterisk == config.spool.local == Path("/var/spool/asterisk/recbridge")
+    assert (config.rules, config.users) == (Path("/etc/recbridge/rules"), Path("/etc/recbridge/users.yml"))
+    assert config.database == Path("/var/lib/recbridge/recbridge.db")
+    assert config.trunks == ("PJSIP/trunk*",)
+    assert (config.http.address, config.http.tls, config.http.trusted_proxies) == (("127.0.0.1", 8095), None, ())
+    assert config.retention.keep == timedelta(days=365)
+    assert config.systemname
+
+
+def test_everything_can_be_said(file: Path) -> None:
+    config = loaded(
+        file,
+        """\
+asterisk: {host: pbx.example, port: 5039, username: rec, secret: "*3"}
+spool: {asterisk: /spool/a, local: /spool/b}
+rules: /rules
+users: /users.yml
+database: /db
+trunks: []
+http:
+  listen: "[::1]:443"
+  tls: {certificate: /c.pem, key: /k.pem}
+  trusted_proxies: [10.0.0.0/8, "::1"]
+retention: {keep: 90d}
+systemname: pbx1
+""",
+    )
+    assert config.http.address == ("::1", 443)
+    assert config.http.tls is not None
+    assert [str(network) for network in config.http.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
+    assert (config.trunks, config.systemname, config.secret) == ((), "pbx1", "*3")
+    assert config.retention.keep == timedelta(days=90)
+
+
+def test_the_environments_secret_stands_over_the_files(file: Path) -> None:
+    assert loaded(file, MINIMAL, **{SECRET_VARIABLE: "other"}).secret == "other"
+    assert loaded(file, "asterisk: {}\n", **{SECRET_VARIABLE: "other"}).secret == "other"
+    assert loaded(file, "asterisk: {secret_file: /nowhere}\n", **{SECRET_VARIABLE: "other"}).secret == "other"
+
+
+def test_the_secret_may_stand_in_a_file_of_its_own(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of its own\n")
+    assert loaded(file, f"asterisk: {{secret_file: {tmp_path}/secret}}\n").secret == "of its own"
+
+
+def test_the_secret_is_never_shown(file: Path) -> None:
+    config = loaded(file, MINIMAL)
+    assert "geheim" not in f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["secret: [geheim]", "secret: {geheim: x}", 'secret: "geheim\\n"', "secret: geheim\n, prot: 1"]
+)
+def test_no_problem_shows_the_secret(file: Path, wrong: str) -> None:
+    said = "\n".join(refused(file, f"asterisk: {{{wrong}}}\n"))
+    assert said
+    assert "geheim" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("rules: /r\n", ["1:1: `asterisk` is missing"]),
+        ("asterisk:\n", ["1:1: `asterisk` has no value"]),
+        ("asterisk:\n  secret:\n", ["2:3: `secret` has no value"]),
+        ('asterisk: {secret: ""}\n', ["1:20: `secret` is empty, or holds what is no printable character"]),
+        (
+            "asterisk: {host: a}\n",
+            [
+                "1:11: `asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
+            ],
+        ),
+        (
+            "asterisk: {secret: a, secret_file: /nowhere}\n",
+            ["1:36: `secret` and `secret_file` are both given: one is enough"],
+        ),
+        (
+            "asterisk: {secret_file: /nowhere}\n",
+            ["1:25: `secret_file` /nowhere cannot be read: No such file or directory"],
+        ),
+        (
+            """\
+asterisk: {secret: a, port: 65536, hots: b}
+spool: {asterisk: '/a b', local: c}
+http: {listen: 8095, tls: {certificate: /a}, trusted_proxies: [10.0.0.1/8]}
+retention: {keep: 365}
+rule: /r
+""",
+            [
+                "1:29: `port` must be a port from 1 to 65535, not `65536`",
+                "1:36: unknown key `hots` (did you mean host?)",
+                "2:19: `asterisk` may hold letters, digits and `._/-` alone, as MixMonitor is told of it: `/a b`",
+                "2:34: `local` must be an absolute path, not `c`",
+                "3:16: `listen` must be an address and a port like 127.0.0.1:8095, not `8095`",
+                "3:27: `key` is missing",
+                "3:64: `trusted_proxies` must be an address, or a network like 10.0.0.0/24, not `10.0.0.1/8`",
+                "4:19: `keep` must be a number and s, m, h or d, like 90d, not `365`",
+                "5:1: unknown key `rule` (did you mean rules?)",
+            ],
+        ),
+    ],
+)
+def test_mistakes_are_named_all_at_once(file: Path, text: str, problems: list[str]) -> None:
+    assert refused(file, text) == problems
+
+
+def test_an_empty_file_says_what_could_stand_there(file: Path) -> None:
+    assert refused(file, "") == [f"1:1: the file is empty; possible here: {', '.join(Config.model_fields)}"]
+
+
+def test_an_empty_secret_file_is_said(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    assert refused(file, f"asterisk: {{secret_file: {tmp_path}/secret}}\n") == [
+        f"1:25: `secret_file` {tmp_path}/secret must hold the secret alone, in one line"
+    ]
+
+
+def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"No such file or directory; name another file with --config or RECBRIDGE"):
+        load_config(tmp_path / "none.yml", {})
