@@ -73,9 +73,13 @@ class Subscription:
         raise StopAsyncIteration
 
     async def _next_kept(self) -> Sequence[NumberedFact]:
+        before = self._hub.published
         page = await self._store.facts_after(self.cursor, _PAGE)
         # Nothing is awaited between this look and going live: what is published from here on is offered to us.
-        if not page and self._hub.published <= self.cursor:
+        published = self._hub.published
+        if not page and (published <= self.cursor or published == before):
+            # What was published before the look and is not there is not kept any more: nobody waits for it.
+            self.cursor = max(self.cursor, published)
             self._live = True
         return page
 
