@@ -8,6 +8,7 @@ import pytest
 from bridge.config import SECRET_VARIABLE, Config, load_config
 from bridge.core.errors import BadInputError
 
+NO_SECRET = "`asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
 MINIMAL = "asterisk: {secret: geheim-0049}\n"
 
 
@@ -101,9 +102,7 @@ def test_no_problem_shows_the_secret(file: Path, wrong: str) -> None:
         ('asterisk: {secret: ""}\n', ["1:20: `secret` is empty, or holds what is no printable character"]),
         (
             "asterisk: {host: a}\n",
-            [
-                "1:11: `asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
-            ],
+            [f"1:11: {NO_SECRET}"],
         ),
         (
             "asterisk: {secret: a, secret_file: /nowhere}\n",

@@ -102,7 +102,7 @@ def test_a_configuration_that_is_not_there_is_the_one_problem(
 
 
 def test_a_command_that_cannot_work_says_so_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--config", str(tmp_path / "none.yml")]) == 1
+    assert main(["calls", "--config", str(tmp_path / "none.yml")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
