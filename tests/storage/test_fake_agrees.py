@@ -1,0 +1,77 @@
+"""The store in memory, that many tests stand on, says what the real one says."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.access import Role, Scope, Token
+from bridge.core.errors import StoreError
+from bridge.core.ids import FactNumber, Identity, RecordId, SectionKey
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection, Store
+from bridge.storage.database import SqliteStore
+from tests.fakes import MemoryStore
+from tests.storage import kept
+
+_CALLS, _RECORDS = ["1.1", "1.2"], ["a_b", "a_0"]
+_calls, _records = st.sampled_from(_CALLS), st.sampled_from(_RECORDS)
+_entries = st.builds(kept.entry, st.sampled_from(["alice", "bob"]), _calls, st.none() | _records)
+_cdrs = st.builds(kept.cdr, _calls, st.lists(_records, unique=True, max_size=2).map(tuple))
+_changes = (
+    st.builds(AppendFact, kept.facts)
+    | st.builds(PutSection, kept.sections)
+    | st.builds(AddJournalEntry, _entries)
+    | st.builds(AddCdr, _cdrs)
+)
+
+
+async def _all_it_says(store: Store, batches: list[list[Change]]) -> list[Any]:
+    said: list[Any] = [list(await store.commit(batch)) for batch in batches]
+    said.append(await store.fact_bounds())
+    for number in range(4):
+        said += [list(await store.facts_after(FactNumber(number), limit)) for limit in (0, 2, 100)]
+    for identity in (None, Identity("alice"), Identity("nobody")):
+        said += [list(await store.journal(identity, limit)) for limit in (0, 1, 100)]
+    for record_id in map(RecordId, [*_RECORDS, "nothing"]):
+        said.append(list(await store.journal_of_record(record_id)))
+        sections = await store.sections_of(record_id)
+        said += [list(sections), await store.section(SectionKey(record_id, kept.section().rule_id, 1))]
+    said.append({one.key: one for one in await store.open_sections()})
+    said += [dict(await store.file_numbers(kept.NOON + timedelta(days=days))) for days in (-700_000, 0, 100_000)]
+    return said
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(_changes, max_size=5), max_size=4))
+def test_after_the_same_commits_both_stores_say_the_same(batches: list[list[Change]]) -> None:
+    async def compare() -> None:
+        with TemporaryDirectory() as folder:
+            real = await SqliteStore.open(Path(folder) / "x.db", "pbx1")
+            try:
+                assert await _all_it_says(MemoryStore(), batches) == await _all_it_says(real, batches)
+            finally:
+                await real.close()
+
+    asyncio.run(compare())
+
+
+async def test_both_stores_take_a_token_once(tmp_path: Path) -> None:
+    token = Token("ab12", "cd" * 32, Identity("alice"), Role.USER, frozenset({Scope.PLAY}), kept.NOON, None)
+    real = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    try:
+        stores: list[Store] = [real, MemoryStore()]
+        for store in stores:
+            await store.add_token(token)
+            assert await store.token(token.id) == token
+            assert await store.token("another") is None
+            with pytest.raises(StoreError):
+                await store.add_token(replace(token, identity=Identity("eve")))
+            assert await store.token(token.id) == token
+    finally:
+        await real.close()
