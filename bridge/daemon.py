@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from bridge.api.app import Dependencies, create_app
+from bridge.api.app import Dependencies, create_app, runner
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.inbox import Connected, Item, Lost
 from bridge.config import Config, load_config
@@ -224,15 +224,15 @@ async def _listening(app: web.Application, config: Config) -> AsyncIterator[None
             raise RecbridgeError(
                 f"http: tls: {error}: certificate and key have to be PEM files that we may read"
             ) from error
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
-    await runner.setup()
+    serving = runner(app)
+    await serving.setup()
     try:
         host, port = config.http.address
         try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+            await web.TCPSite(serving, host, port, ssl_context=tls).start()
         except OSError as error:
             words = f"http: listen: {config.http.listen}: {error.strerror}; is another recbridge running?"
             raise RecbridgeError(words) from error
         yield
     finally:
-        await runner.cleanup()
+        await serving.cleanup()

@@ -19,7 +19,7 @@ from bridge.core.legs import Candidate, choose
 from bridge.core.monitors import Monitors
 from bridge.core.people import People
 from bridge.core.records import Fact, FactKind, Section, SectionState, SectionType
-from bridge.core.rules import Answers, Rule, RuleSet, TalkFacts, ask
+from bridge.core.rules import Answers, RecordMode, Rule, RuleSet, TalkFacts, ask
 from bridge.core.sections import SectionEvent, allows
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact
 from bridge.core.tracker import CallTracker
@@ -179,8 +179,8 @@ class Recorder:
         answers = ask(self.rules, self._talk_facts(talk, call, now))
         self.answers[call.call_id] = answers
         kept = self._kept.setdefault(call.call_id, {})
-        kept.update({rule.id: rule for rule in answers.recording})
         # A rule that once matched holds for the rest of the call, but `never` is asked anew for each talk.
+        kept.update({rule.id: rule for rule in answers.matching(RecordMode.ALWAYS)})
         wanted = {} if answers.never else dict(kept)
         state = TalkState(answers, wanted)
         self.talks[talk.number] = (talk, state)

@@ -252,6 +252,10 @@ class Answers:
     never: tuple[Rule, ...]
     _asked: RuleSet
 
+    def matching(self, mode: RecordMode) -> tuple[Rule, ...]:
+        """The rules of this kind that match, whether or not a `never` stands over them."""
+        return tuple(answer.rule for answer in self.answers if answer.matched and answer.rule.record is mode)
+
     def why_not(self) -> str:
         """Why no rule records by itself: `never by rule 7`, `on-demand by rule 3`, or `no-rule` with the nearest one.
 

@@ -95,6 +95,18 @@ def test_a_rule_that_matched_once_holds_for_the_rest_of_the_call() -> None:
     assert [(start.key.rule_id, start.key.file) for start in scene.starts()] == [(1, 1), (1, 2)]
 
 
+def test_a_rule_that_matched_under_a_never_holds_once_the_never_is_gone() -> None:
+    never_carol = "  - {id: 9, name: Not Carol, record: never, when: {user: carol}}\n"
+    scene = Scene(rules="rules:\n  - {id: 1, name: Carol's, record: always, when: {user: carol}}\n" + never_carol)
+    alice, carol = scene.call(called="carol")
+    scene.pbx.leave("b1", carol)
+    dave = scene.pbx.channel("PJSIP/dave-1", of=alice)
+    scene.pbx.wait(1)
+    scene.pbx.enter("b1", dave)
+    scene.play()
+    assert [(start.key.rule_id, start.leg) for start in scene.starts()] == [(1, alice)]
+
+
 def test_another_partner_begins_the_next_section_of_the_same_record() -> None:
     scene = Scene()
     alice, bob = scene.call()
