@@ -263,6 +263,22 @@ async def test_a_web_socket_says_why_it_ends(house: House) -> None:
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
 
 
+async def test_a_slow_web_socket_is_cut_and_told_so(house: House) -> None:
+    house.bound = 8
+    async with house.opened() as client, client.ws_connect(f"{WS}?since=0", headers=await house.token(ALICE)) as socket:
+        big = call_fact()
+        big.fact.data["text"] = "x" * 400_000  # type: ignore[index]  # fills every buffer on the way soon
+        for _ in range(100):
+            await house.happen(big)
+            await asyncio.sleep(0)
+        got: list[int] = []
+        while (message := await socket.receive(timeout=30)).type is aiohttp.WSMsgType.TEXT:
+            got.append(message.json()["id"])
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1013)
+        assert got == list(range(1, len(got) + 1))
+        assert len(got) < 100
+
+
 async def test_shutting_down_ends_the_streams(house: House) -> None:
     async with house.opened() as client:
         headers = await house.token(ALICE)
