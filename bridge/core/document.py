@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from bridge.core.errors import Problem
 from bridge.core.yaml_tree import Entry, Node, parse
@@ -45,7 +46,7 @@ NOTHING: Final = _Nothing()
 class Strict(BaseModel):
     """Base of all models of files: frozen, unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 def suggest(word: str, possible: Iterable[str]) -> str | None:
@@ -124,14 +125,30 @@ def one_of(choices: type[StrEnum]) -> BeforeValidator:
     return BeforeValidator(choose)
 
 
-Text = Annotated[str, BeforeValidator(_filled)]
+@dataclass(frozen=True, slots=True)
+class _AloneOrListed:
+    """JSON Schema of a list whose one value may stand without it."""
+
+    at_least: int
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        listed: dict[str, Any] = handler(core_schema)
+        return {"anyOf": [listed["items"], listed | {"minItems": self.at_least}]}
+
+
+def text_schema(pattern: str) -> WithJsonSchema:
+    """JSON Schema of text that an editor reads as a number or a boolean where it is not quoted."""
+    return WithJsonSchema({"type": ["string", "number", "boolean"], "pattern": pattern})
+
+
+Text = Annotated[str, BeforeValidator(_filled), text_schema(r"\S")]
 """Text with something in it."""
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Boolean = Annotated[bool, BeforeValidator(_boolean), WithJsonSchema({"enum": [True, False, "true", "false"]})]
 POSITIVE: Final = BeforeValidator(_positive)
 """For `Annotated[X, POSITIVE]`: a whole number from 1 on."""
-Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
+Listed = Annotated[tuple[T, ...], BeforeValidator(_listed), _AloneOrListed(0)]
 """A list of values, or the one value without a list."""
-OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_many)]
+OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_many), _AloneOrListed(1)]
 """`Listed`, and not empty: what a condition is given."""
 
 
@@ -235,6 +252,7 @@ def _keys_at(model: type[BaseModel] | None, loc: Loc) -> list[str]:
 
 _TYPES: dict[str, Callable[[object], str]] = {
     "string_type": lambda value: f"must be text, not {_kind(value)}",
+    "dict_type": lambda value: f"must hold keys of its own, not {_kind(value)}",
     "tuple_type": lambda value: f"must be a list, not {_kind(value)}",
     "model_type": lambda value: f"must hold keys of its own, not {_kind(value)}",
 }
@@ -244,10 +262,15 @@ def _translated(loaded: Loaded[M], model: type[M], error: Any) -> Problem:
     """One of pydantic's errors in our words."""
     loc: Loc = error["loc"]
     kind, value = error["type"], error["input"]
+    of_key = loc[-1:] == ("[key]",)  # pydantic's way to a key itself
+    loc = loc[:-1] if of_key else loc
     key = next((step for step in reversed(loc) if isinstance(step, str)), None)
     label = f"`{key}`" if key is not None else "the file"
     if kind == "extra_forbidden":
         possible = _keys_at(model, loc[:-1])
+        below = next((one for one in possible if key in _keys_at(model, (*loc[:-1], one))), None)
+        if below is not None:
+            return loaded.problem(loc, f"unknown key {label} here", f"{below}: {{{key}: …}}", of_key=True)
         close = suggest(str(key), possible)
         known = "" if close else f"; possible here: {', '.join(possible)}"
         return loaded.problem(loc, f"unknown key {label}{known}", close, of_key=True)
@@ -260,7 +283,7 @@ def _translated(loaded: Loaded[M], model: type[M], error: Any) -> Problem:
         return loaded.problem(loc, f"{label} has {what}")
     if kind == "value_error":
         wrong = error["ctx"]["error"]
-        return loaded.problem(loc, f"{label} {wrong}", getattr(wrong, "suggestion", None))
+        return loaded.problem(loc, f"{label} {wrong}", getattr(wrong, "suggestion", None), of_key=of_key)
     words = _TYPES[kind](value) if kind in _TYPES else f"cannot be this: {error['msg']}"
     inside = "an item of " if isinstance(loc[-1] if loc else None, int) else ""
     return loaded.problem(loc, f"{inside}{label} {words}")

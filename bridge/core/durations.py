@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from bridge.core.document import WrongValueError, text_of
 
@@ -35,3 +35,15 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
+
+
+def between(shortest: str, longest: str) -> AfterValidator:
+    """For `Annotated[Duration, between("1s", "1h")]`: from the one to the other, both included."""
+    least, most = parse_duration(shortest), parse_duration(longest)
+
+    def check(length: timedelta) -> timedelta:
+        if not least <= length <= most:
+            raise WrongValueError(f"must be from {shortest} to {longest}")
+        return length
+
+    return AfterValidator(check)

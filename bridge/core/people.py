@@ -4,7 +4,7 @@ import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Annotated, Final
 from uuid import UUID, uuid5
@@ -140,6 +140,17 @@ class User(Strict):
         return next((device for device in self.devices if device.channel.casefold() == name), None)
 
 
+@dataclass(frozen=True, slots=True)
+class UserFlags:
+    """Which of a user's calls it wants recorded (Wazo's names): those it is called in, and those it makes."""
+
+    call_record_incoming_internal_enabled: bool = False
+    call_record_incoming_external_enabled: bool = False
+    call_record_outgoing_internal_enabled: bool = False
+    call_record_outgoing_external_enabled: bool = False
+    online_call_record_enabled: bool = False
+
+
 def _or_none(value: object) -> object:
     return () if value is NOTHING else value
 
@@ -175,6 +186,13 @@ class Directory:
     def members(self, group: str) -> frozenset[Identity]:
         """Who is in a group; nobody in an unknown one."""
         return self._members.get(group, frozenset())
+
+    def flags_of(self, identity: Identity) -> UserFlags:
+        """What users.yml says; all off for a user that is not in it."""
+        user = self.by_identity.get(identity)
+        if user is None:
+            return UserFlags()
+        return UserFlags(**{one.name: getattr(user, one.name) for one in fields(UserFlags)})
 
     def supervised_by(self, identity: Identity) -> frozenset[Identity]:
         """Everybody in the groups that this user supervises."""
