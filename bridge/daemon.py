@@ -84,7 +84,9 @@ class Daemon:
         config = self._config
         spool = Spool(config.spool.local, str(config.spool.asterisk))
         asterisk = config.asterisk
-        connection = AmiConnection(asterisk.host, asterisk.port, asterisk.username, config.secret)
+        connection = AmiConnection(
+            asterisk.host, asterisk.port, asterisk.username, config.secret, variables=self._rules.variables()
+        )
         hands = Hands(connection, spool, inspector, utc_now)
         hub = Hub(store)
         files = await store.file_numbers(utc_now() - _LONGEST_CALL)

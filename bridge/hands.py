@@ -66,9 +66,17 @@ class Hands:
 
     async def _start(self, act: StartMixMonitor) -> Report:
         try:
-            await self._prepare_day(act.path)
-            path = self._spool.asterisk_path(act.path)
-            mixmonitor_id = await mixmonitor.start(self._connection, act.leg, path, act.key.rule_id)
+            await self._prepare_day(act.wav.path)
+            where = self._spool.asterisk_path
+            options = mixmonitor.Options(
+                receive=where(act.wav.receive) if act.wav.stereo else None,
+                transmit=where(act.wav.transmit) if act.wav.stereo else None,
+                beep_every_s=act.beep_s,
+            )
+            rule = act.key.rule_id
+            mixmonitor_id = await mixmonitor.start(
+                self._connection, act.leg, where(act.wav.mixed), rule, options=options
+            )
         except AsteriskError as error:
             log.warning("mixmonitor-refused", section=_name(act.key), code=error.code, problem=error.message)
             return MixMonitorRefused(self._clock(), act.key, error.code, error.message)
@@ -97,7 +105,8 @@ class Hands:
         return StopAnswered(self._clock(), act.key)
 
     async def _watch(self, act: WatchFile) -> Report:
-        seen = await self._inspector.wait_for_file(self._spool.local_path(act.path), _SEEN_WITHIN_S)
+        here = self._spool.local_path(act.wav.mixed)
+        seen = await self._inspector.wait_for_file(here, _SEEN_WITHIN_S)
         if seen:
             self.file_unseen = None
         else:
@@ -105,14 +114,17 @@ class Hands:
             log.error(
                 "file-not-seen",
                 section=_name(act.key),
-                here=str(self._spool.local_path(act.path)),
-                asterisk=self._spool.asterisk_path(act.path),
+                here=str(here),
+                asterisk=self._spool.asterisk_path(act.wav.mixed),
             )
         return FileWatched(self._clock(), act.key, seen)
 
     async def _inspect(self, act: InspectFile) -> Report:
         try:
-            report = await self._inspector.inspect_when_final(self._spool.local_path(act.path), _FINAL_WITHIN_S)
+            whole = await self._inspector.finish(act.wav, self._spool.local_path, _FINAL_WITHIN_S)
+            if not whole:
+                log.error("side-missing", section=_name(act.key), remedy="the mixed file is kept in its place")
+            report = await self._inspector.inspect_when_final(self._spool.local_path(act.wav.path), _FINAL_WITHIN_S)
         except MediaError as error:
             reason = str(error.details.get("reason", error.code))
             log.error("file-unreadable", section=_name(act.key), reason=reason, problem=error.message)

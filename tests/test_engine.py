@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from bridge.core.decisions import Act, FileInspected, InspectFile, MixMonitorAccepted, Report, StartMixMonitor
+from bridge.core.decisions import Act, FileInspected, InspectFile, MixMonitorAccepted, Report, StartMixMonitor, wav_of
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
 from bridge.core.people import Directory, People
@@ -122,4 +122,4 @@ async def test_sections_left_open_by_an_earlier_run_are_taken_up() -> None:
     await house.store.commit([PutSection(left)])
     async with running(house):
         await house.until_stored()
-    assert [act for act, _ in house.acts] == [InspectFile(left.key, left.path)]
+    assert [act for act, _ in house.acts] == [InspectFile(left.key, wav_of(left))]

@@ -42,6 +42,7 @@ class AmiConnection:
         secret: str,
         *,
         events: Collection[str] = tuple(PARSERS),
+        variables: frozenset[str] = frozenset(),
         bound: int = 100_000,
         deadlines: Deadlines | None = None,
         back_off: BackOff | None = None,
@@ -52,6 +53,8 @@ class AmiConnection:
         self._host, self._port, self._username, self._secret = host, port, username, secret
         self._where = f"{host}:{port}"
         self._events = tuple(events)
+        self._variables = variables
+        self._filtered = False
         self._deadlines = deadlines or Deadlines()
         self._back_off = back_off or BackOff()
         self._chance, self._sleep, self._clock = chance, sleep, clock
@@ -101,6 +104,13 @@ class AmiConnection:
         finally:
             self.close()
             self.state = ConnectionState.CLOSED
+
+    def want_variables(self, names: frozenset[str]) -> None:
+        """Have VarSet of these variables sent. Filters cannot be taken back: for more of them we log in anew."""
+        more = not names <= self._variables
+        self._variables = self._variables | names if self._filtered else names
+        if more and self._filtered and self._manager is not None and self._serving:
+            self._manager.drop(AsteriskUnreachableError("the rules ask about other variables now: logging in anew"))
 
     def close(self) -> None:
         """End `run` and fail what is pending; no connection is made after this."""
@@ -192,9 +202,10 @@ class AmiConnection:
         self._rights = await rights.check(manager, action_s)
         if "CoreShowChannels" in self._rights.missing:
             raise AsteriskRefusedError(self._rights.problem)
-        filtered = await filters.ask_for(manager, (*self._events, "FullyBooted", "Shutdown"), action_s)
+        names = (*self._events, "FullyBooted", "Shutdown")
+        filtered = self._filtered = await filters.ask_for(manager, names, self._variables, action_s)
         settings = await manager.action("CoreSettings", {}, action_s, must_succeed=False)
-        taken = await snapshot.take(manager, self._clock(), self._deadlines.list_s)
+        taken = await snapshot.take(manager, self._clock(), self._deadlines.list_s, self._variables)
         connected = Connected(
             at=self._clock(),
             version=settings.header("AsteriskVersion"),

@@ -1,20 +1,24 @@
 """Everything that Asterisk has just now, asked for after a login."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from bridge.asterisk.wire import Fields, RawMessage
 from bridge.core.errors import AsteriskRefusedError
 from bridge.core.ids import BridgeUniqueid, Uniqueid
-from bridge.core.messages import BridgeMember, ChannelSeen, SnapshotTaken, channel_seen
+from bridge.core.messages import BridgeMember, ChannelSeen, SnapshotTaken, VariableSet, channel_seen, variable_set
 
 
 class _Lists(Protocol):
     async def list_action(self, name: str, fields: Fields, deadline_s: float) -> Sequence[RawMessage]: ...
 
 
-async def take(asterisk: _Lists, at: datetime, deadline_s: float) -> SnapshotTaken:
+_UNSET = "(null)"
+"""What `Status` says of a variable that the channel does not have (measured on 22.10)."""
+
+
+async def take(asterisk: _Lists, at: datetime, deadline_s: float, variables: Collection[str] = ()) -> SnapshotTaken:
     """Channels, then bridges, then who is in each. Raises AsteriskError.
 
     The lists are taken one after the other while calls go on, so they may not agree; the events that came meanwhile
@@ -30,7 +34,26 @@ async def take(asterisk: _Lists, at: datetime, deadline_s: float) -> SnapshotTak
     for bridge in await asterisk.list_action("BridgeList", {}, deadline_s):
         if bridge.header("Event") == "BridgeListItem":
             members.extend(await _members(asterisk, bridge, deadline_s))
-    return SnapshotTaken(at, tuple(channels), tuple(members), _local_pairs(channels))
+    values = await _variables(asterisk, at, deadline_s, variables) if variables and channels else ()
+    return SnapshotTaken(at, tuple(channels), tuple(members), _local_pairs(channels), values)
+
+
+async def _variables(
+    asterisk: _Lists, at: datetime, deadline_s: float, names: Collection[str]
+) -> tuple[VariableSet, ...]:
+    """What the wanted variables are on each channel now (`Status` gives them as `Variable: NAME=value`, measured)."""
+    try:
+        items = await asterisk.list_action("Status", {"Variables": ",".join(sorted(names))}, deadline_s)
+    except AsteriskRefusedError:
+        return ()
+    found = []
+    for item in items:
+        for variable in item.all("Variable"):
+            name, equals, value = variable.partition("=")
+            one = variable_set(item.header("Uniqueid"), name, value, at)
+            if equals and value != _UNSET and one is not None:
+                found.append(one)
+    return tuple(found)
 
 
 async def _members(asterisk: _Lists, bridge: RawMessage, deadline_s: float) -> list[BridgeMember]:

@@ -76,7 +76,8 @@ class Talk:
 class Call:
     """All channels whose linkedids were joined or that have talked with each other.
 
-    `channels` keeps those that are gone, until the call is over. `record_id` is None until it is first needed,
+    `channels` keeps those that are gone, until the call is over; `variables` those set on any of them that rules ask
+    about, the newest value of each. `record_id` is None until it is first needed,
     `records` names every record in which something of this call was recorded.
     """
 
@@ -85,6 +86,7 @@ class Call:
     channels: dict[Uniqueid, Channel] = field(default_factory=dict)
     live: int = 0
     queue: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
     talked_s: float = 0.0
     record_id: RecordId | None = None
     records: dict[RecordId, None] = field(default_factory=dict)
@@ -120,6 +122,13 @@ class CallsJoined:
 
     call: Call
     gone: Call
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgressed:
+    """Before any talk: somebody is rung, the PBX has answered, or the caller waits in a queue now."""
+
+    call: Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,4 +172,4 @@ class CallEnded:
     call: Call
 
 
-Changed = CallBegan | CallsJoined | TalkBegan | TalkChanged | TalkEnded | ChannelGone | CallEnded
+Changed = CallBegan | CallsJoined | CallProgressed | TalkBegan | TalkChanged | TalkEnded | ChannelGone | CallEnded

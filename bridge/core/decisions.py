@@ -8,17 +8,60 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.core.ids import SectionKey, Uniqueid
-from bridge.core.records import AudioReport
+from bridge.core.records import AudioReport, Section
 from bridge.core.store import Change
 
 
 @dataclass(frozen=True, slots=True)
+class Wav:
+    """The file of a section, and the files that MixMonitor writes for it; all paths are relative to the spool.
+
+    MixMonitor names a format by the file's ending: `.wav` is 8 kHz, `.wav16` 16 kHz. For stereo it writes what the leg
+    says (`receive`) and what it hears (`transmit`) beside the mixed file; they are joined when all are closed.
+    """
+
+    path: str
+    stereo: bool = False
+    leg_is_left: bool = False
+    rate_hz: int = 8000
+
+    @property
+    def _stem(self) -> str:
+        return self.path.removesuffix(".wav")
+
+    @property
+    def _ending(self) -> str:
+        return ".wav16" if self.rate_hz == 16000 else ".wav"
+
+    @property
+    def mixed(self) -> str:
+        """The file with both sides in one channel."""
+        return self._stem + self._ending
+
+    @property
+    def receive(self) -> str:
+        """The leg's own voice, for stereo."""
+        return f"{self._stem}_r{self._ending}"
+
+    @property
+    def transmit(self) -> str:
+        """What the leg hears, for stereo."""
+        return f"{self._stem}_t{self._ending}"
+
+
+def wav_of(section: Section) -> Wav:
+    """The file of a section."""
+    return Wav(section.path, section.stereo, section.leg_is_left, section.rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
 class StartMixMonitor:
-    """Run MixMonitor on `leg` into `path` (relative to the spool)."""
+    """Run MixMonitor on `leg` into `wav`, with a beep to both every `beep_s` seconds (none: no beep)."""
 
     key: SectionKey
     leg: Uniqueid
-    path: str
+    wav: Wav
+    beep_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +78,15 @@ class WatchFile:
     """See whether the WAV has appeared where we look for it."""
 
     key: SectionKey
-    path: str
+    wav: Wav
 
 
 @dataclass(frozen=True, slots=True)
 class InspectFile:
-    """Wait for the WAV to be final, open and measure it."""
+    """Wait until Asterisk has closed what it wrote, make the WAV out of it, open and measure that."""
 
     key: SectionKey
-    path: str
+    wav: Wav
 
 
 Act = StartMixMonitor | StopMixMonitor | WatchFile | InspectFile

@@ -171,6 +171,16 @@ class QueueCallerJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class VariableSet:
+    """VarSet: a channel variable has a value. The `_` and `__` of inheritance are taken off the name."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class MixMonitorStarted:
     """MixMonitorStart: somebody's, on this channel; Asterisk does not say whose."""
 
@@ -204,6 +214,7 @@ class SnapshotTaken:
     channels: tuple[ChannelSeen, ...]
     members: tuple[BridgeMember, ...]
     local_pairs: tuple[tuple[Uniqueid, Uniqueid], ...]
+    variables: tuple[VariableSet, ...] = ()
 
 
 Event = (
@@ -221,6 +232,7 @@ Event = (
     | LocalOptimizationBegan
     | LocalOptimizationEnded
     | QueueCallerJoined
+    | VariableSet
     | MixMonitorStarted
     | MixMonitorStopped
     | SnapshotTaken
@@ -235,7 +247,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v
 
 
 def unescape(value: str) -> str:
-    r"""Undo the C escapes that AMI puts into CallerIDName and ConnectedLineName.
+    r"""Undo the C escapes that AMI puts into CallerIDName, ConnectedLineName and VarSet's Value.
 
     >>> unescape(r'Anna \"Ännchen\" M\\K')
     'Anna "Ännchen" M\\K'
@@ -366,6 +378,19 @@ def _queue_join(message: Headers, at: datetime) -> Event | None:
     return QueueCallerJoined(at, Uniqueid(uniqueid), queue) if uniqueid and queue else None
 
 
+def variable_set(uniqueid: str, name: str, value: str, at: datetime) -> VariableSet | None:
+    """A variable of a channel; None for a global one."""
+    plain = name[2:] if name.startswith("__") else name.removeprefix("_")
+    if not plain or not uniqueid or uniqueid == "none":
+        return None
+    return VariableSet(at, Uniqueid(uniqueid), plain, value)
+
+
+def _varset(message: Headers, at: datetime) -> Event | None:
+    value = unescape(message.header("Value"))
+    return variable_set(message.header("Uniqueid"), message.header("Variable"), value, at)
+
+
 def _mixmonitor_start(message: Headers, at: datetime) -> Event | None:
     uniqueid = message.header("Uniqueid")
     return MixMonitorStarted(at, Uniqueid(uniqueid)) if uniqueid else None
@@ -391,6 +416,7 @@ PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
     "LocalOptimizationBegin": _local(LocalOptimizationBegan),
     "LocalOptimizationEnd": _local(LocalOptimizationEnded),
     "QueueCallerJoin": _queue_join,
+    "VarSet": _varset,
     "MixMonitorStart": _mixmonitor_start,
     "MixMonitorStop": _mixmonitor_stop,
 }

@@ -31,9 +31,9 @@ def _sections(recorder: Recorder, call: Call) -> dict[RuleId, Section]:
     """The section that each rule writes now."""
     running: dict[RuleId, Section] = {}
     for number in dict.fromkeys(leg.talk.number for leg in call.legs if leg.talk is not None):
-        _, state = recorder.talks[number]
-        for rule_id, key in state.sections.items():
-            section = recorder.sections.get(key)
+        stretch = recorder.stretches[number]
+        for rule_id, key in stretch.sections.items():
+            section = recorder.sectioner.book.get(key)
             if section is not None:
                 running[rule_id] = section
     return running

@@ -63,7 +63,9 @@ class Section:
     """One MixMonitor run, one WAV.
 
     `path` is relative to the spool. `leg` is the channel that MixMonitor runs on. `participants` are the users who
-    took part in its talk, so far. `reason` is a code that says why it failed or was lost.
+    took part in its talk, so far. `reason` is a code that says why it failed or was lost. `stereo` has the leg on the
+    left if `leg_is_left`, else on the right, and the others on the other side; `keep_s` is how long the rule wants it
+    kept, None where the rule does not say.
     """
 
     record_id: RecordId
@@ -86,6 +88,10 @@ class Section:
     mixmonitor_id: str | None = None
     reason: str | None = None
     report: AudioReport | None = None
+    stereo: bool = False
+    leg_is_left: bool = False
+    rate_hz: int = 8000
+    keep_s: float | None = None
 
     @property
     def key(self) -> SectionKey:

@@ -17,6 +17,7 @@ from bridge.core.calls import (
     Call,
     CallBegan,
     CallEnded,
+    CallProgressed,
     CallsJoined,
     Changed,
     Channel,
@@ -35,7 +36,9 @@ _MERGING_TYPES = frozenset({"basic", "stasis"})
 class CallTracker:
     """Follows every channel. `handle` is the only way in; the dictionaries are for reading."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: frozenset[str] = frozenset()) -> None:
+        self.variables = variables
+        """The names of the channel variables that are kept."""
         self.channels: dict[Uniqueid, Channel] = {}
         self.bridges: dict[BridgeUniqueid, AsteriskBridge] = {}
         self.calls: dict[CallId, Call] = {}
@@ -60,6 +63,7 @@ class CallTracker:
             m.LocalOptimizationBegan: self._optimization_began,
             m.LocalOptimizationEnded: self._optimization_ended,
             m.QueueCallerJoined: self._queue_joined,
+            m.VariableSet: self._variable_set,
             m.SnapshotTaken: self._snapshot,
         }
 
@@ -103,6 +107,7 @@ class CallTracker:
         channel = self.channels.get(event.uniqueid)
         if channel is not None and event.state_up and channel.answered_at is None:
             channel.answered_at = event.at
+            self._changes.append(CallProgressed(channel.call))
 
     def _renamed(self, event: m.ChannelRenamed) -> None:
         channel = self.channels.get(event.uniqueid)
@@ -152,6 +157,7 @@ class CallTracker:
         called.dialed_by = event.caller
         called.dialed_number = event.called_number
         called.dial_string = event.dial_string
+        self._changes.append(CallProgressed(called.call))
 
     def _dial_ended(self, event: m.DialEnded) -> None:
         called = self.channels.get(event.called)
@@ -162,6 +168,12 @@ class CallTracker:
         channel = self.channels.get(event.uniqueid)
         if channel is not None:
             channel.queue = channel.call.queue = event.queue
+            self._changes.append(CallProgressed(channel.call))
+
+    def _variable_set(self, event: m.VariableSet) -> None:
+        channel = self.channels.get(event.uniqueid)
+        if channel is not None and event.name in self.variables:
+            channel.call.variables[event.name] = event.value
 
     def _local_bridged(self, event: m.LocalBridged) -> None:
         one, two = self.channels.get(event.one), self.channels.get(event.two)
@@ -249,6 +261,8 @@ class CallTracker:
             self._hung_up(m.ChannelHungUp(event.at, uniqueid, None))
         for seen in event.channels:
             self._seen(seen)
+        for variable in event.variables:
+            self._variable_set(variable)
         for one, two in event.local_pairs:
             self._local_bridged(m.LocalBridged(event.at, one, two))
         where = {member.uniqueid: member for member in event.members}
@@ -293,6 +307,7 @@ class CallTracker:
         older.talked_s += younger.talked_s
         older.records.update(younger.records)
         older.queue = older.queue or younger.queue
+        older.variables = {**younger.variables, **older.variables}
         del self.calls[younger.call_id]
         self._changes.append(CallsJoined(older, younger))
 

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from bridge.core.decisions import Wav
 from bridge.core.errors import MediaError
 from bridge.core.records import AudioReport
+from bridge.storage import finishing
 
 _BLOCK_SAMPLES = 65_536
 _STRETCHES_PER_S = 10
@@ -141,6 +144,24 @@ class MediaInspector:
                 reason="timeout",
             ) from late
 
+    async def finish(self, wav: Wav, local_path: Callable[[str], Path], deadline_s: float) -> bool:
+        """Make a section's WAV out of what MixMonitor wrote, once that is closed; see `finishing.finish`.
+
+        Raises MediaError as `inspect_when_final` does. What is not there is left to the inspection to find.
+        """
+        if not wav.stereo and wav.mixed == wav.path:
+            return True
+        path, mixed = local_path(wav.path), local_path(wav.mixed)
+        receive, transmit = local_path(wav.receive), local_path(wav.transmit)
+        for part in (mixed, receive, transmit):
+            error = await self._poll(deadline_s, partial(_not_final_if_there, part))
+            if error is not None:
+                raise error
+        stereo, leg_is_left = wav.stereo, wav.leg_is_left
+        return await self._run(
+            lambda: finishing.finish(path, mixed, receive, transmit, stereo=stereo, leg_is_left=leg_is_left)
+        )
+
     async def wait_for_file(self, path: Path, deadline_s: float) -> bool:
         """Whether there is a regular file at `path`, now or within `deadline_s`. Raises MediaError `unreadable`."""
         return await self._poll(deadline_s, lambda: _missing(path)) is None
@@ -167,6 +188,10 @@ def _not_final(path: Path) -> MediaError | None:
     if error is not None:
         return error
     return None if _is_final(path) else _unfinished(path)
+
+
+def _not_final_if_there(path: Path) -> MediaError | None:
+    return _not_final(path) if path.exists() else None
 
 
 def _missing(path: Path) -> MediaError | None:

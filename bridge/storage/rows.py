@@ -137,6 +137,10 @@ def section_row(section: Section, systemname: str) -> Row:
             "peak": report and _json(report.peak),
             "rms": report and _json(report.rms),
             "sha256": report and report.sha256,
+            "stereo": section.stereo,
+            "leg_is_left": section.leg_is_left,
+            "rate_hz": section.rate_hz,
+            "keep_s": section.keep_s,
         }
     )
 
@@ -179,6 +183,10 @@ def section_of(row: sqlite3.Row) -> Section:
         mixmonitor_id=row["mixmonitor_id"],
         reason=row["reason"],
         report=_report_of(row),
+        stereo=bool(row["stereo"]),
+        leg_is_left=bool(row["leg_is_left"]),
+        rate_hz=row["rate_hz"],
+        keep_s=row["keep_s"],
     )
 
 

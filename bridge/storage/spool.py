@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from bridge.core.errors import MediaError
 from bridge.core.live import NotReady
 
-_RELATIVE = re.compile(r"[0-9]{4}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12][0-9]|3[01])/[A-Za-z0-9._-]+\.wav")
+_RELATIVE = re.compile(r"[0-9]{4}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12][0-9]|3[01])/[A-Za-z0-9._-]+\.wav(?:16)?")
 # Asterisk splits MixMonitor's arguments at commas, and hands the third to a shell.
 _ASTERISK = re.compile(r"/[A-Za-z0-9._/-]*")
 _DAY_MODE = 0o770

@@ -64,7 +64,7 @@ def test_every_matching_rule_records_on_its_own() -> None:
     scene.call()
     scene.play()
     assert [start.key.rule_id for start in scene.starts()] == [1, 7]
-    assert len({start.path for start in scene.starts()}) == 2
+    assert len({start.wav.path for start in scene.starts()}) == 2
 
 
 def test_never_stands_over_always_and_is_asked_anew_for_each_talk() -> None:
@@ -235,7 +235,7 @@ def test_a_file_that_does_not_appear_is_an_alarm() -> None:
     scene.play()
     (start,) = scene.starts()
     scene.take(d.MixMonitorAccepted(scene.pbx.now, start.key, "0x1"), scene.pbx.now)
-    assert d.WatchFile(start.key, start.path) in scene.acts
+    assert d.WatchFile(start.key, start.wav) in scene.acts
     scene.take(d.FileWatched(scene.pbx.now, start.key, seen=False), scene.pbx.now)
     assert [fact.data["alarm"] for fact in scene.facts if fact.kind is FactKind.SECTION_ALARM] == ["file-not-seen"]
 
@@ -281,9 +281,9 @@ def test_nothing_is_held_after_a_call() -> None:
     scene.pbx.over("b1", alice, bob)
     scene.play()
     recorder = scene.recorder
-    assert not recorder.talks
+    assert not recorder.stretches
     assert not recorder.answers
-    assert not recorder.sections.on_leg(alice)
+    assert not recorder.sectioner.book.on_leg(alice)
     assert calls_now(recorder) == []
 
 

@@ -83,6 +83,10 @@ CREATE TABLE sections (
     peak TEXT,
     rms TEXT,
     sha256 TEXT,
+    stereo INTEGER NOT NULL CHECK (stereo IN (0, 1)),
+    leg_is_left INTEGER NOT NULL CHECK (leg_is_left IN (0, 1)),
+    rate_hz INTEGER NOT NULL,
+    keep_s REAL,
     UNIQUE (record_id, rule_id, file)
 ) STRICT;
 
