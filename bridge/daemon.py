@@ -11,25 +11,25 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from bridge import rulebook
 from bridge.api.app import Dependencies, create_app, runner
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.inbox import Connected, Item, Lost
 from bridge.config import Config, load_config
-from bridge.core.errors import RecbridgeError
+from bridge.core.errors import BadInputError, RecbridgeError
 from bridge.core.ids import Identity
 from bridge.core.live import CallNow, NotReady
 from bridge.core.messages import parse
 from bridge.core.now import calls_now
-from bridge.core.people import Directory, People
+from bridge.core.people import People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind
-from bridge.core.rules import RuleSet
 from bridge.core.store import AppendFact
 from bridge.engine import Engine, Input
 from bridge.feed.stream import Hub
-from bridge.files import read_rules, read_users
 from bridge.hands import Hands
 from bridge.notify import Notifier
+from bridge.rulebook import Rulebook
 from bridge.storage.database import SqliteStore
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
@@ -51,20 +51,29 @@ def utc_now() -> datetime:
 class Daemon:
     """`recbridge run`. Everything it starts, it ends."""
 
-    def __init__(self, config: Config, rules: RuleSet, directory: Directory) -> None:
+    def __init__(self, config: Config, book: Rulebook, refused: BadInputError | None = None) -> None:
+        """`refused` says why the files were not taken and `book` is the last good one."""
         self._config = config
-        self._rules = rules
-        self._directory = directory
+        self._book = book
+        self._refused = refused
         self._spool_problem: NotReady | None = None
         self._stop = asyncio.Event()
         self._notifier = Notifier()
 
     @classmethod
     def from_files(cls, path: Path) -> "Daemon":
-        """Load configuration, users and rules. Raises BadInputError with every problem."""
+        """Load configuration, users and rules; in place of bad users or rules the last good ones.
+
+        Raises BadInputError with every problem where there are none of those either.
+        """
         config = load_config(path)
-        directory = read_users(config.users)
-        return cls(config, read_rules(config.rules, directory), directory)
+        try:
+            return cls(config, rulebook.read(config))
+        except BadInputError as refused:
+            book = rulebook.last_good(config.database.parent)
+            if book is None:
+                raise
+            return cls(config, book, refused)
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT; the exit code."""
@@ -85,12 +94,12 @@ class Daemon:
         spool = Spool(config.spool.local, str(config.spool.asterisk))
         asterisk = config.asterisk
         connection = AmiConnection(
-            asterisk.host, asterisk.port, asterisk.username, config.secret, variables=self._rules.variables()
+            asterisk.host, asterisk.port, asterisk.username, config.secret, variables=self._book.rules.variables()
         )
         hands = Hands(connection, spool, inspector, utc_now)
         hub = Hub(store)
         files = await store.file_numbers(utc_now() - _LONGEST_CALL)
-        recorder = Recorder(self._rules, People(self._directory, config.trunks), files)
+        recorder = Recorder(self._book.rules, People(self._book.directory, config.trunks), files)
         engine = Engine(recorder, store, hub.publish, hands.perform, utc_now)
 
         def not_ready() -> Sequence[NotReady]:
@@ -108,19 +117,25 @@ class Daemon:
             )
         )
         await self._look_at_spool(spool)
+        if self._refused is not None:
+            self._log_refused(self._refused, "the last good rules are in force")
+        else:
+            await self._keep_book()
+        reload = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
         deciding = asyncio.create_task(engine.run(), name="engine")
         tasks = [
             deciding,
             asyncio.create_task(connection.run(), name="asterisk"),
             asyncio.create_task(_pump(connection, engine), name="pump"),
             asyncio.create_task(self._keep_looking_at_spool(spool), name="spool"),
+            asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
         try:
             async with _listening(app, config):
                 self._notifier.ready()
-                log.info(
-                    "started", listen=config.http.listen, rules=len(self._rules.rules), spool=str(config.spool.local)
-                )
+                count = len(self._book.rules.rules)
+                log.info("started", listen=config.http.listen, rules=count, spool=str(config.spool.local))
                 await self._watch(tasks, not_ready)
         finally:
             self._notifier.stopping()
@@ -165,12 +180,49 @@ class Daemon:
                 "write there (its own log says so if not)"
             )
             reasons.append(NotReady("spool-not-shared", words))
+        if self._refused is not None:
+            count = len(self._refused.problems)
+            words = f"the rules in force are the last good ones: {self._refused.problems[0]}"
+            words += f" (and {count - 1} more: `recbridge check`)" if count > 1 else ""
+            reasons.append(NotReady("rules-refused", words))
         if engine.store_error is not None:
             reasons.append(NotReady("database-not-written", engine.store_error.message))
         return reasons
 
+    async def _reload_when_told(self, told: asyncio.Event, engine: Engine, connection: AmiConnection) -> None:
+        while True:
+            await told.wait()
+            told.clear()
+            self._notifier.reloading()
+            try:
+                book = await asyncio.to_thread(rulebook.read, self._config)
+            except BadInputError as refused:
+                self._refused = refused
+                self._log_refused(refused, "the rules stay as they were")
+            else:
+                self._refused, self._book = None, book
+                engine.recorder.use_rules(book.rules, People(book.directory, self._config.trunks))
+                connection.want_variables(book.rules.variables())
+                await self._keep_book()
+                count = len(book.rules.rules)
+                await engine.feed([AppendFact(Fact(FactKind.RULES_LOADED, utc_now(), data={"rules": count}))])
+                log.info("rules-loaded", rules=count, users=len(book.directory.users))
+            self._notifier.ready()
+
+    async def _keep_book(self) -> None:
+        state = self._config.database.parent
+        try:
+            await asyncio.to_thread(rulebook.keep, self._book, state)
+        except OSError as error:
+            log.error("last-good-rules-not-kept", folder=str(state), problem=str(error))
+
+    @staticmethod
+    def _log_refused(refused: BadInputError, what: str) -> None:
+        for problem in refused.problems:
+            log.error("rules-refused", problem=str(problem), what=what)
+
     def _supervised(self, identity: Identity) -> frozenset[Identity]:
-        return self._directory.supervised_by(identity)
+        return self._book.directory.supervised_by(identity)
 
     async def _look_at_spool(self, spool: Spool) -> None:
         problem = await asyncio.to_thread(spool.problem)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +127,11 @@ class Daemon:
             process.kill()
             await process.wait()
             raise DaemonError(f"the daemon did not end within {deadline_s} s:\n{self.log}") from None
+
+    def hang_up(self) -> None:
+        """SIGHUP: read users and rules again."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         """SIGKILL."""
