@@ -1,5 +1,6 @@
 """Reads the files that admins write; what is in them core says."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from bridge.core.rules import RuleSet, parse_rules
 from bridge.core.yaml_tree import MAX_CHARACTERS
 
 DEFAULT_USERS = Path("/etc/recbridge/users.yml")
+DEFAULT_QUEUES = Path("/etc/asterisk/queues.conf")
+
+_MAX_INCLUDES = 100
+_SECTION = re.compile(r"\s*\[([^\]]+)\](?:\s*\(([^)]*)\))?")
+_INCLUDE = re.compile(r"#include\s+[\"<]?([^\"<>;]+?)[\">]?\s*(?:;.*)?")
 
 
 def read_text(path: Path) -> tuple[str, Problem | None]:
@@ -50,6 +56,18 @@ def read_rules(where: Path | Sequence[Path], directory: Directory) -> RuleSet:
 
     Raises BadInputError with every problem of every file; a folder without a rule file is one.
     """
+    texts, problems = read_rule_texts(where)
+    try:
+        rules = parse_rules(texts, directory)
+    except BadInputError as error:
+        problems += error.problems
+    if problems:
+        raise BadInputError(in_order(problems))
+    return rules
+
+
+def read_rule_texts(where: Path | Sequence[Path]) -> tuple[list[tuple[str, str]], list[Problem]]:
+    """(name, text) of each rule file, and why others could not be read."""
     problems: list[Problem] = []
     texts: list[tuple[str, str]] = []
     folders = [where] if isinstance(where, Path) else where
@@ -59,13 +77,32 @@ def read_rules(where: Path | Sequence[Path], directory: Directory) -> RuleSet:
             problems.append(problem)
         else:
             texts.append((str(path), text))
-    try:
-        rules = parse_rules(texts, directory)
-    except BadInputError as error:
-        problems += error.problems
-    if problems:
-        raise BadInputError(in_order(problems))
-    return rules
+    return texts, problems
+
+
+def read_queues(path: Path) -> frozenset[str]:
+    """The queues of Asterisk's queues.conf: its sections but `[general]` and templates, also of files it includes.
+
+    Raises BadInputError where one of the files cannot be read. Queues of Asterisk's realtime stand in none.
+    """
+    queues: set[str] = set()
+    waiting, seen = [path], {path}
+    while waiting:
+        file = waiting.pop()
+        text, problem = read_text(file)
+        if problem is not None:
+            raise BadInputError((problem,))
+        for line in text.splitlines():
+            section, include = _SECTION.match(line), _INCLUDE.fullmatch(line.strip())
+            if section is not None and section[1] != "general" and "!" not in (section[2] or "").split(","):
+                queues.add(section[1].strip())
+            elif include is not None:
+                # Relative to Asterisk's folder of configuration, and it may be a pattern, which may fit nothing.
+                found = sorted(path.parent.glob(include[1])) if "*" in include[1] else [path.parent / include[1]]
+                fresh = [one for one in found if one not in seen][: _MAX_INCLUDES - len(seen)]
+                waiting += fresh
+                seen.update(fresh)
+    return frozenset(queues)
 
 
 def _rule_files(where: Path, problems: list[Problem]) -> list[Path]:

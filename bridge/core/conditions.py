@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 from typing import Annotated, Any, Final
@@ -10,12 +11,14 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from bridge.core.document import (
     Boolean,
@@ -104,6 +107,14 @@ def _known_user(value: object, info: ValidationInfo) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class _NotEmpty:
+    """JSON Schema of keys of which there must be one."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"allOf": [handler(core_schema)], "minProperties": 1}
+
+
 def _not_empty(when: "When") -> "When":
     if not when.keys:
         raise WrongValueError("has no condition in it, which would hold for everything")
@@ -112,8 +123,10 @@ def _not_empty(when: "When") -> "When":
 
 UserText = Annotated[str, BeforeValidator(_known_user), text_schema(rf"^(?:{GROUP_PREFIX}.*\S.*|[^:]*[^:\s][^:]*)$")]
 NumberText = Annotated[str, BeforeValidator(_number_pattern), text_schema(r"[^\s()/.-]")]
-VariableName = Annotated[str, BeforeValidator(_variable_name)]
-Conditions = Annotated["When", AfterValidator(_not_empty), WithJsonSchema({"$ref": "#/$defs/When", "minProperties": 1})]
+VariableName = Annotated[
+    str, BeforeValidator(_variable_name), WithJsonSchema({"type": "string", "pattern": f"^(?!__?$){_VARIABLE}$"})
+]
+Conditions = Annotated["When", AfterValidator(_not_empty), _NotEmpty()]
 """Conditions inside conditions: at least one."""
 
 
@@ -140,18 +153,9 @@ class When(Strict):
     """A channel in the talk, like PJSIP/trunk-*."""
     time: OneOrMany[TimeText] = ()
     """When the talk begins: `mon-fri 08:00-18:00 Europe/Berlin`."""
-    variable: Annotated[
-        dict[VariableName, OneOrMany[Text]],
-        AfterValidator(_some_variable),
-        WithJsonSchema(
-            {
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": {"pattern": rf"^(?!__?$){_VARIABLE}$"},
-                "additionalProperties": {"$ref": "#/$defs/OneOrMany"},
-            }
-        ),
-    ] = Field(default_factory=dict)
+    variable: Annotated[dict[VariableName, OneOrMany[Text]], AfterValidator(_some_variable), _NotEmpty()] = Field(
+        default_factory=dict
+    )
     """Channel variables by name, as set in the dialplan; `*` and `?` are patterns."""
     sample: Annotated[str, BeforeValidator(_share), WithJsonSchema({"type": "string", "pattern": f"^{_SHARE}$"})] = ""
     """A share of all calls, always the same ones: 10%."""

@@ -36,8 +36,15 @@ class Problem:
 
     def __str__(self) -> str:
         """`file:line:column: what is wrong (did you mean …)`."""
+        return self._line(self.message)
+
+    def as_warning(self) -> str:
+        """`file:line:column: warning: …`, where it is none that must be mended."""
+        return self._line(f"warning: {self.message}")
+
+    def _line(self, words: str) -> str:
         hint = f" (did you mean {self.suggestion}?)" if self.suggestion else ""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}{hint}"
+        return f"{self.file}:{self.line}:{self.column}: {words}{hint}"
 
 
 class BadInputError(RecbridgeError):

@@ -71,7 +71,12 @@ class Rule(Strict):
         RuleId,
         POSITIVE,
         WithJsonSchema(
-            {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 999_999_999}, {"pattern": "^[1-9][0-9]{0,8}$"}]}
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+                    {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+                ]
+            }
         ),
     ]
     """The ruleId, unique over all files; it stands in file names and events."""

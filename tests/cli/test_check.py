@@ -80,7 +80,7 @@ def test_other_rules_and_users_than_the_configurations(config: Path, capsys: pyt
 
 def test_json_is_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--json", "--config", str(config)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": []}
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": [], "warnings": []}
     rules = config.parent / "rules/a.yml"
     rules.write_text(GOOD.replace("always", "alway"))
     assert main(["check", "--json", "--config", str(config)]) == 1
@@ -90,6 +90,7 @@ def test_json_is_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(out) == {
         "ok": False,
         "problems": [{"file": str(rules), "line": 1, "column": 34, "message": message, "suggestion": "always"}],
+        "warnings": [],
     }
 
 

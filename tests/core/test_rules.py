@@ -1,19 +1,16 @@
 """What rules match, what they say where they do not, and what is wrong in their files."""
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bridge.core.errors import BadInputError
 from bridge.core.ids import Identity
 from bridge.core.people import Directory, parse_users
-from bridge.core.rules import Direction, Failed, RecordMode, RuleSet, TalkFacts, ask, parse_rules
+from bridge.core.rules import Direction, Failed, RuleSet, TalkFacts, ask, parse_rules
 
 USERS = parse_users(
     """\
@@ -151,80 +148,7 @@ rules:
     assert answers.why_not() == "no-rule (nearest: rule 3, but for number)"
 
 
-# Matching equals a second, obvious implementation
-
-_PIECES = st.text(alphabet="ab1*?[]+. -", min_size=1, max_size=6)
-_SOME_USER = st.sampled_from(["alice", "bob", "carol", "group:sales", "group:support"])
-
-
-def quoted(texts: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{text}"' for text in texts) + "]"
-
-
-@st.composite
-def conditions(draw: st.DrawFn) -> dict[str, list[str]]:
-    usable = _PIECES.filter(lambda text: re.sub(r"[\s()/.-]", "", text) != "" and text.strip() != "")
-    possible = {
-        "direction": st.lists(st.sampled_from(list(map(str, Direction))), min_size=1, max_size=2),
-        "queue": st.lists(usable, min_size=1, max_size=2),
-        "user": st.lists(_SOME_USER, min_size=1, max_size=2),
-        "number": st.lists(usable, min_size=1, max_size=2),
-    }
-    keys = draw(st.permutations(list(possible)))[: draw(st.integers(0, 4))]
-    return {key: draw(possible[key]) for key in keys}
-
-
-def glob(pattern: str, text: str) -> bool:
-    if not pattern:
-        return not text
-    if pattern[0] == "*":
-        return any(glob(pattern[1:], text[start:]) for start in range(len(text) + 1))
-    return bool(text) and pattern[0] in ("?", text[0]) and glob(pattern[1:], text[1:])
-
-
-def obviously(key: str, wanted: list[str], facts: TalkFacts) -> bool:
-    if key == "direction":
-        return str(facts.direction) in wanted
-    if key == "user":
-        groups = {"alice": ["sales"], "bob": ["sales", "support"]}
-        names = {name for user in facts.users for name in [user, *(f"group:{one}" for one in groups.get(user, []))]}
-        return bool(names & set(wanted))
-    if key == "queue":
-        return facts.queue != "" and any(glob(one.lower(), facts.queue.lower()) for one in wanted)
-
-    def digits(text: str) -> str:
-        return "".join(character for character in text if character not in " ()/.-")
-
-    return facts.number != "" and any(glob(digits(one), digits(facts.number)) for one in wanted)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(list(map(str, RecordMode))), conditions()), min_size=1, max_size=5),
-    st.builds(
-        talk,
-        direction=st.sampled_from(list(map(str, Direction))),
-        callers=st.lists(st.sampled_from(["alice", "bob", "carol", "dave"]), max_size=2),
-        callees=st.lists(st.sampled_from(["alice", "bob", "carol", "dave"]), max_size=2),
-        number=_PIECES | st.just(""),
-        queue=_PIECES | st.just(""),
-    ),
-)
-def test_matching_equals_the_obvious(written: list[tuple[str, dict[str, list[str]]]], facts: TalkFacts) -> None:
-    text = "rules:\n" + "".join(
-        f"  - id: {number}\n    name: R\n    record: {record}\n    when: {{"
-        + ", ".join(f"{key}: {quoted(wanted)}" for key, wanted in when.items())
-        + "}\n"
-        for number, (record, when) in enumerate(written, 1)
-    )
-    answers = ask(parse_rules([("r.yml", text)], USERS), facts)
-    failed = [
-        next((key for key, wanted in when.items() if not obviously(key, wanted, facts)), None) for _, when in written
-    ]
-    assert [answer.failed.key if answer.failed else None for answer in answers.answers] == failed
-    matched = [(number, record) for number, (record, _) in enumerate(written, 1) if failed[number - 1] is None]
-    never = any(record == "never" for _, record in matched)
-    for found, wanted in ((answers.recording, "always"), (answers.offered, "on-demand")):
-        assert [rule.id for rule in found] == [number for number, one in matched if one == wanted and not never]
+# Mistakes
 
 
 def test_a_hostile_number_costs_no_time() -> None:
@@ -232,9 +156,6 @@ def test_a_hostile_number_costs_no_time() -> None:
     began = time.process_time()
     assert not ask(compiled, talk(number="1" * 2000)).recording
     assert time.process_time() - began < 60  # a backtracking match would take until long after the last call
-
-
-# Mistakes
 
 
 def test_a_file_with_many_mistakes_names_them_all() -> None:
