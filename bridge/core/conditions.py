@@ -112,7 +112,10 @@ class _NotEmpty:
     """JSON Schema of keys of which there must be one."""
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"allOf": [handler(core_schema)], "minProperties": 1}
+        inner: dict[str, Any] = handler(core_schema)
+        if "patternProperties" in inner:
+            inner["additionalProperties"] = False
+        return {"allOf": [inner], "minProperties": 1}
 
 
 def _not_empty(when: "When") -> "When":

@@ -53,24 +53,22 @@ def doubts(
     ]
     found: list[Problem] = []
     nevers: list[_Placed] = []
+    others: list[_Placed] = []
     for one in rules:
         impossible = _impossible(one.atoms, directory)
         if impossible is not None:
             atom, why = impossible
             found.append(one.loaded.problem(atom.loc, f"rule {one.rule.id} can never match: {why}"))
-        elif one.rule.record is RecordMode.NEVER:
-            nevers.append(one)
+        else:
+            (nevers if one.rule.record is RecordMode.NEVER else others).append(one)
         if directory is not None:
             found += _empty_groups(one, directory, impossible[0].loc if impossible is not None else ())
         if queues is not None:
             found += _unknown_queues(one, queues)
-    for one in rules:
-        over = (
-            [] if one.rule.record is RecordMode.NEVER else [never for never in nevers if _covers(never, one, directory)]
-        )
-        if over:
-            line = over[0].loaded.place(over[0].loc)[0]
-            by = f"rule {over[0].rule.id} ({over[0].loaded.file}:{line}), a `never`"
+    for one in others:
+        over = next((never for never in nevers if _covers(never, one, directory)), None)
+        if over is not None:
+            by = f"rule {over.rule.id} ({over.loaded.file}:{over.loaded.place(over.loc)[0]}), a `never`"
             found.append(one.loaded.problem(one.loc, f"rule {one.rule.id} never records: {by}, covers it wholly"))
     return in_order(found)
 

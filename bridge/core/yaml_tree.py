@@ -89,6 +89,8 @@ _WORDS: tuple[tuple[str, str, bool], ...] = (
     ),
     ("found unexpected end of stream", "the quote that opens here is never closed", True),
     ("found unexpected document separator", "the quote that opens here is never closed", True),
+    # YAML 1.1, which PyYAML reads, lets no `?` stand in plain text between brackets.
+    ("but got '?'", "text with a `?` must be quoted between `[` and `]` and between `{` and `}`", False),
     ("expected ',' or ']'", "the list that `[` opens here is not closed, or lacks a comma", True),
     ("expected ',' or '}'", "the keys that `{` opens here are not closed, or lack a comma", True),
     ("expected <block end>", "wrong indentation: this does not line up with what stands above it", False),

@@ -135,6 +135,7 @@ def test_a_mistake_is_named_with_its_place(text: str, problem: str) -> None:
         ("inner:\n\ttext: a", "f:2:1: a tab cannot stand here: indent with spaces"),
         ("plain: 'a\nnumber: 1\n", "f:1:8: the quote that opens here is never closed"),
         ("texts: [a, b\nnumber: 1\n", "f:1:8: the list that `[` opens here is not closed, or lacks a comma"),
+        ("texts: [a?b]", "f:1:10: text with a `?` must be quoted between `[` and `]` and between `{` and `}`"),
         ("inner: {text: a\nnumber: 1\n", "f:1:8: the keys that `{` opens here are not closed, or lack a comma"),
         (
             "inner:\n  text: a\n length: 1d\n",

@@ -239,9 +239,9 @@ def _when(inner: st.SearchStrategy[Any] | None, at_least: int) -> st.SearchStrat
     return keys.flatmap(lambda chosen: st.fixed_dictionaries({key: possible[key] for key in chosen}))
 
 
-_WHENS = st.recursive(_when(None, 1), lambda inner: _when(inner, 1), max_leaves=5) | _when(None, 0)
+WHENS = st.recursive(_when(None, 1), lambda inner: _when(inner, 1), max_leaves=5) | _when(None, 0)
 _FLAG = st.booleans()
-_FACTS = st.builds(
+FACTS = st.builds(
     talk,
     direction=st.sampled_from(list(map(str, Direction))),
     callers=st.lists(st.sampled_from(_NAMES), max_size=2),
@@ -267,8 +267,8 @@ def _one_way(when: Mapping[str, Any]) -> bool:
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(list(map(str, RecordMode))), _WHENS.filter(_one_way)), min_size=1, max_size=4),
-    _FACTS,
+    st.lists(st.tuples(st.sampled_from(list(map(str, RecordMode))), WHENS.filter(_one_way)), min_size=1, max_size=4),
+    FACTS,
 )
 def test_matching_equals_the_obvious(written: list[tuple[str, dict[str, Any]]], facts: TalkFacts) -> None:
     rules = [

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core.errors import BadInputError
 from bridge.core.ids import ChannelName, Identity
-from bridge.core.people import OUTSIDE_CONTEXTS, USERS_NAMESPACE, Directory, People, parse_users
+from bridge.core.people import OUTSIDE_CONTEXTS, USERS_NAMESPACE, Directory, People, UserFlags, parse_users
 
 USERS = """\
 users:
@@ -72,6 +72,15 @@ def test_the_user_behind_a_channel(channel: str, identity: str, device: str | No
     assert user.identity == identity
     found = user.device_of(ChannelName(channel))
     assert (found.name if found is not None else None) == device
+
+
+def test_flags_are_as_the_file_says_and_off_for_others() -> None:
+    assert directory().flags_of(Identity("tweber")) == UserFlags(online_call_record_enabled=True)
+    assert directory().flags_of(Identity("bob")) == UserFlags()
+    assert directory().flags_of(Identity("nobody")) == UserFlags()
+    every = dict.fromkeys(UserFlags.__dataclass_fields__, "true")
+    all_on = ", ".join(f"{name}: {value}" for name, value in every.items())
+    assert directory(f"users: [{{identity: a, {all_on}}}]").flags_of(Identity("a")) == UserFlags(*[True] * 5)
 
 
 @pytest.mark.parametrize("text", ["", "# nobody\n", "users:\n", "users: []\n"])
