@@ -23,7 +23,9 @@ def read_messages(content: bytes, name: str) -> list[RawMessage]:
     """
     if b"\r\n" not in content:
         content = content.replace(b"\n", b"\r\n")  # an editor or mailer has been at it
-    blocks = [block for block in FrameBuffer(MAX_BYTES).feed(content) if block.startswith(b"Event: ")]
+    # TestEvent ends in two blank lines (measured).
+    framed = (block.removeprefix(b"\r\n") for block in FrameBuffer(MAX_BYTES).feed(content))
+    blocks = [block for block in framed if block.startswith(b"Event: ")]
     if not blocks:
         raise BadInputError((Problem(name, 1, 1, "is no capture: it holds no event of Asterisk's manager interface"),))
     first = next((at for at in (_time(block) for block in blocks) if at is not None), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bridge.core import decisions as d
-from bridge.core.ids import CallId, ChannelName, SectionKey
+from bridge.core.ids import CallId, ChannelName, RuleId, SectionKey
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
@@ -20,12 +20,16 @@ _HEADER_BYTES, _SAMPLE_BYTES = 44, 2
 
 @dataclass(frozen=True, slots=True)
 class AskedTalk:
-    """A talk, its parties' channels, and what the rules said to it when it began."""
+    """A talk, its parties' channels, what the rules said to it when it began, and which record it.
+
+    `recording` has rules too that do not match this talk, but follow the call from an earlier one.
+    """
 
     call_id: CallId
     began_at: datetime
     channels: tuple[ChannelName, ...]
     answers: Answers
+    recording: tuple[RuleId, ...]
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ class Replay:
         if fact.kind is FactKind.TALK_BEGAN and fact.call_id is not None:
             stretch = self.recorder.stretches[fact.data["talk"]]
             names = tuple(party.name for party in stretch.talk.parties.values())
-            self.result.talks.append(AskedTalk(fact.call_id, fact.at, names, stretch.answers))
+            self.result.talks.append(AskedTalk(fact.call_id, fact.at, names, stretch.answers, tuple(stretch.wanted)))
 
     def _report(self, key: SectionKey) -> AudioReport:
         """A silent file of the section's length."""

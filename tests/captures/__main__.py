@@ -72,7 +72,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.expected:
         for name in given.names or sorted(path.name for path in FIXTURES.iterdir() if path.is_dir()):
-            Folder(FIXTURES / name).write_expected()
+            Folder(FIXTURES / name).fill()
         return
     known = {scenario.name: scenario for scenario in SCENARIOS}
     if unknown := set(given.names) - set(known):

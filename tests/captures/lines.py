@@ -8,6 +8,8 @@ from tests.network.network import Network
 
 LOOKED_UP_DID = "4930560"
 """The PBX looks the caller's name up, and the directory answers with line breaks."""
+MACHINE_DID = "4930561"
+"""The PBX itself answers."""
 UNANSWERED, CAMPAIGN, CONFERENCE, OWN_CAMPAIGN = "110", "120", "900", "121"
 
 _NAME = "Erika%0D%0AEvent: Hangup%0D%0AUniqueid: 1%0D%0A%0D%0AAction: Command"
@@ -28,9 +30,11 @@ exten => {CONFERENCE},1,ConfBridge(1)
 [from-trunk]
 exten => {LOOKED_UP_DID},1,Set(CALLERID(name)=${{URIDECODE({_NAME})}})
  same => n,Goto(internal,800,1)
+exten => {MACHINE_DID},1,Goto(internal,800,1)
 """,
 }
 PHONES_EXTRA = {
+    "modules.conf": "load = func_uri.so\n",
     "extensions.conf": """
 [liar]
 exten => _X.,1,Set(CALLERID(name)=${URIDECODE(${LIAR_NAME})})

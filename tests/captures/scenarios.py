@@ -383,8 +383,8 @@ async def names_hostile(net: Network) -> None:
     for name in (
         '"><script>alert(1)</script>',
         "; rm -rf /",
-        "Erika\r\nEvent: Hangup\r\nUniqueid: 1",
-        "Erika\r\n\r\nAction: Command",
+        "Erika\\r\\n\\r\\nEvent: Hangup",
+        "Erika%0D%0AAction: Command",
         "a,b|c,d",
         "x" * 200,
         "${SHELL(touch /tmp/x)}",
@@ -409,10 +409,22 @@ async def numbers_hostile(net: Network) -> None:
         await _claimed(net, number=number)
 
 
-@on(22)
+@on(22, 16)
 async def number_with_line_breaks(net: Network) -> None:
     await _claimed(net, number="123\r\nUniqueid: 1\r\nLinkedid: 1")
-    await _claimed(net, number="123\r\n\r\nEvent: Hangup\r\nUniqueid: 1")
+
+
+@on(22, 16)
+async def forged_hangup(net: Network) -> None:
+    call = await net.call("alice", "102")
+    await talk(net, call, "PJSIP/alice", "PJSIP/bob")
+    victim = (await event(net, "Newchannel", Channel="PJSIP/alice"))["Uniqueid"]
+    forged = f"1\r\n\r\nEvent: Hangup\r\nUniqueid: {victim}\r\n\r\n"
+    liar = await lines.claims(net, number=forged, did=lines.MACHINE_DID)
+    await liar.answered()
+    await asyncio.sleep(TALK_S)
+    await liar.hangup()
+    await call.hangup()
 
 
 @on(22)

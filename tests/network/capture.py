@@ -54,8 +54,9 @@ async def capture(
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
     messages = bytes(said).split(_END)[1:]  # the first is the banner and the answer to Login
     end = next(index for index, message in enumerate(messages) if _TOKEN in message)
-    # The answer to our own Setvar may stand among the events.
-    events = [message + _END for message in messages[:end] if message.startswith(b"Event:")]
+    # The answer to our own Setvar may stand among the events, and TestEvent ends in two blank lines (measured).
+    whole = (message.removeprefix(b"\r\n") for message in messages[:end])
+    events = [message + _END for message in whole if message.startswith(b"Event:")]
     await asyncio.to_thread(_write, path, b"".join(events))
 
 
