@@ -135,6 +135,7 @@ def test_a_plain_variable_stands_over_an_inherited_one() -> None:
     facts = talk(variables={"__A": "old", "A": "new"})
     assert reason("{variable: {A: new}}", facts) is None
     assert reason("{variable: {A: old}}", facts) == "variable.A is new, not old"
+    assert reason("{variable: {A: old}}", talk(variables={"__A": "old", "A": ""})) == "variable.A is none, not old"
 
 
 def test_the_variables_that_rules_ask_for() -> None:
