@@ -66,17 +66,19 @@ class Channel:
 
 @dataclass(eq=False, slots=True)
 class Bridge:
-    """An Asterisk bridge of two."""
+    """An Asterisk bridge; of two, if nothing else is said."""
 
     uniqueid: str
     members: list[Channel] = field(default_factory=list)
+    type: str = "basic"
+    technology: str = "simple_bridge"
 
     def headers(self) -> Headers:
         """A bridge's headers in Asterisk's order."""
         return [
             ("BridgeUniqueid", self.uniqueid),
-            ("BridgeType", "basic"),
-            ("BridgeTechnology", "simple_bridge"),
+            ("BridgeType", self.type),
+            ("BridgeTechnology", self.technology),
             ("BridgeCreator", "<unknown>"),
             ("BridgeName", "<unknown>"),
             ("BridgeNumChannels", str(len(self.members))),
@@ -88,7 +90,7 @@ class Pbx:
     """What goes on in the PBX. `listeners` get each event's class and headers at once, in order.
 
     WAVs are written below `spool` alone; any other path behaves as one that Asterisk's user may not write:
-    Success, and no file.
+    Success, and no file. With `writes` off that is so of all.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Pbx:
         self.channels: dict[str, Channel] = {}
         self.bridges: dict[str, Bridge] = {}
         self.variables: dict[str, str] = {}
+        self.writes = True
         self.listeners: list[Callable[[str, Headers], None]] = []
         self._tones = tones
         self._serial = itertools.count()
@@ -120,7 +123,10 @@ class Pbx:
     def emit(self, kind: str, name: str, *headers: tuple[str, str]) -> None:
         """Tell an event of the class `kind` (call, dialplan, agent, …)."""
         timestamp = f"{self.clock.now():.6f}"
-        message = [("Event", name), ("Privilege", f"{kind},all"), ("Timestamp", timestamp), *headers]
+        self.tell(kind, [("Event", name), ("Privilege", f"{kind},all"), ("Timestamp", timestamp), *headers])
+
+    def tell(self, kind: str, message: Headers) -> None:
+        """Tell an event of the class `kind` as it is."""
         for listener in self.listeners:
             listener(kind, message)
 
@@ -156,7 +162,7 @@ class Pbx:
         """Newstate; a leg that is up is heard."""
         channel.state = state
         self.emit("call", "Newstate", *channel.headers())
-        self._retune(channel)
+        self.retune(channel)
 
     def newexten(self, channel: Channel, exten: str, application: str, data: str = "") -> None:
         """The dial plan reaches an application."""
@@ -177,8 +183,12 @@ class Pbx:
 
     def hang_up(self, channel: Channel, cause: int = 16) -> None:
         """Hangup; without a MixMonitorStop, and the files are final a moment later (both measured)."""
-        del self.channels[channel.uniqueid]
+        self.forget(channel)
         self.emit("call", "Hangup", *channel.headers(), ("Cause", str(cause)), ("Cause-txt", _CAUSES[cause]))
+
+    def forget(self, channel: Channel) -> None:
+        """The channel is gone; its files are final a moment later."""
+        del self.channels[channel.uniqueid]
         if channel.monitors:
             task = asyncio.create_task(self._finish(channel), name=f"finish the files of {channel.name}")
             self._closing.add(task)
@@ -198,7 +208,7 @@ class Pbx:
         bridge.members.append(channel)
         channel.bridge = bridge
         self.emit("call", "BridgeEnter", *bridge.headers(), *channel.headers())
-        self._retune(*bridge.members)
+        self.retune(*bridge.members)
 
     def leave(self, channel: Channel) -> None:
         """BridgeLeave. Whoever is not in a bridge: nothing."""
@@ -207,7 +217,7 @@ class Pbx:
         bridge.members.remove(channel)
         channel.bridge = None
         self.emit("call", "BridgeLeave", *bridge.headers(), *channel.headers())
-        self._retune(channel, *bridge.members)
+        self.retune(channel, *bridge.members)
 
     def destroy(self, bridge: Bridge) -> None:
         """BridgeDestroy."""
@@ -223,12 +233,12 @@ class Pbx:
             if extra := option(options, letter):
                 wanted[extra] = sides
         monitor = MixMonitor(f"{next(self._pointer):#x}", file, options, command, self.clock)
-        monitor.open(wanted, self.spool, self._tones)
+        monitor.open(wanted if self.writes else {}, self.spool, self._tones)
         channel.monitors.append(monitor)
         self.set_variable(channel, "MIXMONITOR_FILENAME", file)
         if variable := option(options, "i"):
             self.set_variable(channel, variable, monitor.id)
-        self._retune(channel)
+        self.retune(channel)
         return monitor
 
     async def stop_monitor(self, channel: Channel, monitor: MixMonitor) -> None:
@@ -240,7 +250,7 @@ class Pbx:
         """Silence for `r` (what the leg says), `w` (what it hears), or both; the files' time goes on."""
         for monitor in monitors:
             monitor.muted = (monitor.muted | set(sides)) if muted else (monitor.muted - set(sides))
-        self._retune(channel)
+        self.retune(channel)
 
     async def _finish(self, channel: Channel) -> None:
         now = self.clock.now()
@@ -255,7 +265,8 @@ class Pbx:
         for monitor in channel.monitors:
             await monitor.close(now)
 
-    def _retune(self, *channels: Channel) -> None:
+    def retune(self, *channels: Channel) -> None:
+        """Who is heard in the files of these channels now."""
         now = self.clock.now()
         for channel in channels:
             said, heard = channel.heard()

@@ -35,7 +35,8 @@ class Simulator:
 
     `pbx` is where calls are acted (see `calls`); WAVs go below `spool` alone. `accounts` are the manager users, one
     with all that the daemon needs by default (without `system` where it may not record); they may be changed while it
-    runs, and count from the next login. All time is the `clock`'s: how long a call lasts, and its WAV.
+    runs, and count from the next login. `logged_in` is set from the first login on. All time is the `clock`'s: how
+    long a call lasts, and its WAV.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Simulator:
         self.port = port
         self.pbx = Pbx(spool, clock=clock, systemname=systemname, tones=tones)
         self.sessions: set[Session] = set()
+        self.logged_in = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -73,6 +75,11 @@ class Simulator:
             session.cut()
         await asyncio.gather(*(session.task for session in list(self.sessions)), return_exceptions=True)
         await self.pbx.close()
+
+    async def drained(self) -> None:
+        """Return when no session has much left to read."""
+        for session in list(self.sessions):
+            await session.drained()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = Session(self, reader, writer)
@@ -100,6 +107,11 @@ class Session:
     def cut(self) -> None:
         """Break the connection."""
         self._writer.transport.abort()
+
+    async def drained(self) -> None:
+        """Return when the client has read most of what it was told, or is gone."""
+        with contextlib.suppress(OSError):
+            await self._writer.drain()
 
     async def run(self) -> None:
         """Answer actions until the client goes, or is sent away."""
@@ -153,6 +165,7 @@ class Session:
             return False
         self._say([("Response", "Success"), *answer_to, ("Message", "Authentication accepted")])
         self.user = user
+        self._simulator.logged_in.set()
         self._events = header(action, "Events").lower() not in ("off", "no", "false")
         uptime = str(int(self._simulator.pbx.clock.now() - self._simulator.pbx.booted))
         # Only this session is told; it has no Timestamp (measured).
