@@ -144,7 +144,7 @@ class ConfigFile:
     """A configuration file that was looked into; `config` is None where it has problems.
 
     `rules` and `users` are what it names, or the defaults, even then, so that they can be checked as well; they are
-    None where the file could not be read.
+    None where the file could not be read, or is no YAML.
     """
 
     config: Config | None
@@ -164,6 +164,8 @@ def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile
         return ConfigFile(None, (Problem(problem.file, problem.line, problem.column, words),))
     loaded = load(text, str(path), Config)
     problems = list(loaded.problems)
+    if loaded.root is None:
+        return ConfigFile(None, in_order(problems))  # what it names as rules and users nobody can say
     secret = _find_secret(loaded, environ, problems)
     rules, users = (
         next((Path(text) for _, text in loaded.texts(key)), default)

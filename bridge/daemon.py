@@ -5,6 +5,7 @@ import contextlib
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from bridge.core.store import AppendFact
 from bridge.engine import Engine, Input
 from bridge.feed.stream import Hub
 from bridge.hands import Hands
+from bridge.lock import alone
 from bridge.notify import Notifier
 from bridge.rulebook import Rulebook
 from bridge.storage.database import SqliteStore
@@ -39,6 +41,9 @@ log = structlog.get_logger()
 _SPOOL_EVERY_S = 5.0
 _STATUS_EVERY_S = 1.0
 _BATCH = 1000
+_LOCKED_S = 0.5
+"""A recording does not begin while another program's lock on the database is waited for: then memory takes it."""
+_UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
 _LONGEST_CALL = timedelta(days=7)
 """Calls that have run longer than this when the daemon is started begin to count their sections anew."""
 
@@ -51,9 +56,10 @@ def utc_now() -> datetime:
 class Daemon:
     """`recbridge run`. Everything it starts, it ends."""
 
-    def __init__(self, config: Config, book: Rulebook, refused: BadInputError | None = None) -> None:
-        """`refused` says why the files were not taken and `book` is the last good one."""
+    def __init__(self, config: Config, path: Path, book: Rulebook, refused: BadInputError | None = None) -> None:
+        """`path` is of `config`; `refused` says why the files were not taken and `book` is the last good one."""
         self._config = config
+        self._path = path
         self._book = book
         self._refused = refused
         self._spool_problem: NotReady | None = None
@@ -68,19 +74,23 @@ class Daemon:
         """
         config = load_config(path)
         try:
-            return cls(config, rulebook.read(config))
+            return cls(config, path, rulebook.read(config))
         except BadInputError as refused:
             book = rulebook.last_good(config.database.parent)
             if book is None:
                 raise
-            return cls(config, book, refused)
+            return cls(config, path, book, refused)
 
     async def run(self) -> int:
-        """Run until SIGTERM or SIGINT; the exit code."""
+        """Run until SIGTERM or SIGINT; the exit code. Raises RecbridgeError where another daemon has the database."""
+        with alone(self._config.database):
+            return await self._run()
+
+    async def _run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        store = await SqliteStore.open(self._config.database, self._config.systemname)
+        store = await SqliteStore.open(self._config.database, self._config.systemname, busy_s=_LOCKED_S)
         inspector = MediaInspector()
         try:
             await self._serve(store, inspector)
@@ -169,7 +179,12 @@ class Daemon:
 
     def _not_ready(self, connection: AmiConnection, hands: Hands, engine: Engine) -> Sequence[NotReady]:
         """Everything that keeps us from recording, with its remedy."""
-        reasons = list(connection.not_ready())
+        reasons = [
+            replace(reason, message=f"{reason.message}: {_UNREACHABLE}")
+            if reason.code == "asterisk-unreachable"
+            else reason
+            for reason in connection.not_ready()
+        ]
         if self._spool_problem is not None:
             reasons.append(self._spool_problem)
         if hands.file_unseen is not None:
@@ -207,7 +222,19 @@ class Daemon:
                 count = len(book.rules.rules)
                 await engine.feed([AppendFact(Fact(FactKind.RULES_LOADED, utc_now(), data={"rules": count}))])
                 log.info("rules-loaded", rules=count, users=len(book.directory.users))
+            await asyncio.to_thread(self._compare_config)
             self._notifier.ready()
+
+    def _compare_config(self) -> None:
+        """Say where the configuration in force is not the file's any more: a reload takes users and rules alone."""
+        try:
+            changed = load_config(self._path) != self._config
+        except BadInputError as refused:
+            for problem in refused.problems:
+                log.error("configuration-refused", problem=str(problem), what="the next start would fail")
+        else:
+            if changed:
+                log.warning("configuration-changed", file=str(self._path), what="it counts from the next restart on")
 
     async def _keep_book(self) -> None:
         state = self._config.database.parent

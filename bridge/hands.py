@@ -106,7 +106,11 @@ class Hands:
 
     async def _watch(self, act: WatchFile) -> Report:
         here = self._spool.local_path(act.wav.mixed)
-        seen = await self._inspector.wait_for_file(here, _SEEN_WITHIN_S)
+        problem = "it did not appear"
+        try:
+            seen = await self._inspector.wait_for_file(here, _SEEN_WITHIN_S)
+        except MediaError as error:
+            seen, problem = False, error.message
         if seen:
             self.file_unseen = None
         else:
@@ -116,6 +120,7 @@ class Hands:
                 section=_name(act.key),
                 here=str(here),
                 asterisk=self._spool.asterisk_path(act.wav.mixed),
+                problem=problem,
             )
         return FileWatched(self._clock(), act.key, seen)
 

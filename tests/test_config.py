@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import SECRET_VARIABLE, Config, load_config
+from bridge.config import SECRET_VARIABLE, Config, load_config, look_into
 from bridge.core.errors import BadInputError
 
 NO_SECRET = "`asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
@@ -152,3 +152,9 @@ def test_an_empty_secret_file_is_said(file: Path, tmp_path: Path) -> None:
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"No such file or directory; name another file with --config or RECBRIDGE"):
         load_config(tmp_path / "none.yml", {})
+
+
+def test_of_a_file_that_is_no_yaml_nothing_else_is_looked_at(file: Path) -> None:
+    file.write_text("asterisk: {secret: a\nrules: /my/rules\n")
+    found = look_into(file, {})
+    assert (len(found.problems), found.rules, found.users) == (1, None, None)

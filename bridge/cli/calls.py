@@ -31,7 +31,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "calls",
         help="show the calls that go on now",
-        description="Asks the running daemon for the calls that go on now: who with whom, and what each rule does. "
+        description="Asks the running daemon for the calls that go on now: who with whom, and what each rule does; and "
+        "says where it is not ready to record. "
         "Without a token it makes itself one for a minute, which needs the right to write the database.",
     )
     add_config_option(parser)
@@ -43,7 +44,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(args: argparse.Namespace) -> int:
     """Show them. Raises RecbridgeError with one line where that cannot be."""
     config = load_config(config_path(args))
-    items = asyncio.run(_ask(config, args.token or os.environ.get(TOKEN_VARIABLE)))
+    items, not_ready = asyncio.run(_ask(config, args.token or os.environ.get(TOKEN_VARIABLE)))
+    for reason in not_ready:
+        print(f"not ready: {reason}", file=sys.stderr)
     if args.json:
         print(json.dumps({"items": items}, ensure_ascii=False, indent=2))
     elif items:
@@ -53,26 +56,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _ask(config: Config, token: str | None) -> list[dict[str, Any]]:
+async def _ask(config: Config, token: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The calls, and what keeps the daemon from recording: then what it says of calls may be old."""
     if token is None:
         now = datetime.now(UTC)
         kept, token = tokens.new_token(Identity("recbridge"), Role.ADMIN, (), now, now + timedelta(minutes=1))
         await keep_token(config, kept)
     host, port = config.http.address
     host = _ANYWHERE.get(host, host)
-    url = f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/api/v1/calls"
+    url = f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    headers, tls = {"Authorization": f"Bearer {token}"}, _tls(config)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_DEADLINE_S)) as session,
-            session.get(url, headers={"Authorization": f"Bearer {token}"}, ssl=_tls(config)) as response,
-        ):
-            answer = await response.json()
-            if response.status != 200:
-                raise RecbridgeError(f"the daemon at {config.http.listen} says: {answer['message']}")
-            items: list[dict[str, Any]] = answer["items"]
-            return items
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_DEADLINE_S), headers=headers) as session:
+            async with session.get(f"{url}/api/v1/calls", ssl=tls) as response:
+                answer = await response.json()
+                if response.status != 200:
+                    raise RecbridgeError(f"the daemon at {config.http.listen} says: {answer['message']}")
+                items: list[dict[str, Any]] = answer["items"]
+            async with session.get(f"{url}/ready", ssl=tls) as response:
+                ready = await response.json()
+                # The words are for admins, the codes for everybody.
+                messages = [message["message"] for message in ready.get("messages", ())]
+                return items, messages or list(ready["reasons"])
     except TimeoutError:
         raise RecbridgeError(f"the daemon at {config.http.listen} did not answer within {_DEADLINE_S} s") from None
+    except aiohttp.ClientConnectorError as error:
+        # asyncio words a refused connection itself; an address that is not found has a number below 0.
+        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
+        raise RecbridgeError(f"no daemon answers at {config.http.listen}; does it run? ({why})") from None
     except aiohttp.ClientConnectionError as error:
         raise RecbridgeError(f"no daemon answers at {config.http.listen}; does it run? ({error})") from None
     except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:

@@ -1,6 +1,7 @@
 """Writing into the daemon's database from a command."""
 
 import os
+from pathlib import Path
 
 from bridge.config import Config
 from bridge.core.access import Token
@@ -14,7 +15,7 @@ async def keep_token(config: Config, token: Token) -> None:
     -wal and -shm to the database's owner.)
     """
     path = config.database
-    made = not path.exists()
+    made = _is_missing(path)
     store = await SqliteStore.open(path, config.systemname)
     try:
         if made and os.geteuid() == 0:
@@ -24,3 +25,10 @@ async def keep_token(config: Config, token: Token) -> None:
         await store.add_token(token)
     finally:
         await store.close()
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:  # its folder is closed to us: opening it will say so
+        return False

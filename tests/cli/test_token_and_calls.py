@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from bridge.api.app import Dependencies, create_app, runner
 from bridge.cli.calls import TOKEN_VARIABLE
 from bridge.cli.main import main
 from bridge.core.access import Role, Scope, Token
-from bridge.core.live import CallNow, RuleNow
+from bridge.core.live import CallNow, NotReady, RuleNow
 from bridge.feed.stream import Hub
 from bridge.storage.database import SqliteStore
 from tests.api.house import CALL
@@ -55,14 +55,14 @@ def port_of(config: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def daemon(config: Path, *calls: CallNow) -> AsyncIterator[None]:
+async def daemon(config: Path, *calls: CallNow, not_ready: Sequence[NotReady] = ()) -> AsyncIterator[None]:
     store = await SqliteStore.open(config.parent / "recbridge.db", "pbx")
     deps = Dependencies(
         store=store,
         audio_root=config.parent,
         live=Live(*calls),
         supervised=lambda _: frozenset(),
-        not_ready=lambda: (),
+        not_ready=lambda: not_ready,
         hub=Hub(store),
         clock=lambda: datetime.now(UTC),
     )
@@ -144,6 +144,12 @@ def test_a_database_that_cannot_be_is_one_line(config: Path, capsys: Capture) ->
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_database_that_cannot_even_be_looked_for_is_one_line(config: Path, capsys: Capture) -> None:
+    config.write_text(config.read_text().replace("/recbridge.db", f"/{'x' * 300}.db"))
+    assert create(config, "--role", "user") == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of others")
 def test_a_database_that_root_makes_is_its_folders_owners(config: Path) -> None:
     os.chown(config.parent, 65534, 65534)
@@ -194,6 +200,16 @@ async def test_no_calls_is_said_beside_the_output(config: Path, capsys: Capture)
     assert (captured.out, captured.err.splitlines()[-1]) == ("", "no calls")
 
 
+async def test_what_keeps_the_daemon_from_recording_is_said_with_its_calls(config: Path, capsys: Capture) -> None:
+    assert await asyncio.to_thread(create, config, "--role", "user") == 0
+    plain = capsys.readouterr().out.splitlines()[-1]
+    async with daemon(config, not_ready=[NotReady("asterisk-unreachable", "is Asterisk running?")]):
+        assert await calls(config) == 0
+        assert "not ready: is Asterisk running?" in capsys.readouterr().err.splitlines()
+        assert await calls(config, "--token", plain) == 0
+        assert "not ready: asterisk-unreachable" in capsys.readouterr().err.splitlines()
+
+
 async def one_line(config: Path, capsys: Capture, *options: str) -> str:
     assert await calls(config, *options) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -201,7 +217,7 @@ async def one_line(config: Path, capsys: Capture, *options: str) -> str:
 
 
 async def test_a_daemon_that_does_not_run_is_one_line(config: Path, capsys: Capture) -> None:
-    assert "does it run?" in await one_line(config, capsys)
+    assert (await one_line(config, capsys)).endswith("does it run? (Connection refused)")
 
 
 async def test_a_wrong_token_is_one_line(config: Path, capsys: Capture) -> None:

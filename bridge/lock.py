@@ -1,0 +1,36 @@
+"""One daemon a database."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bridge.core.errors import RecbridgeError
+
+
+@contextlib.contextmanager
+def alone(database: Path) -> Iterator[None]:
+    """Be the only daemon with this database; two would record every call twice. Raises RecbridgeError where one is.
+
+    A lock on `<database>.lock`, which the kernel takes back however the process ends.
+    """
+    lock = f"{database}.lock"
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        yield  # there is no folder: opening the database says so
+        return
+    except OSError as error:
+        raise RecbridgeError(f"database {database}: {lock}: {error.strerror}: let both belong to our user") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise RecbridgeError(
+            f"database {database}: another recbridge runs with it already: `fuser {lock}` names it"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,32 @@
+"""What the hands report when the spool is not as it should be."""
+
+from pathlib import Path
+
+import structlog
+
+from bridge.asterisk.connection import AmiConnection
+from bridge.core.decisions import FileWatched, WatchFile, Wav
+from bridge.core.ids import RecordId, RuleId, SectionKey
+from bridge.daemon import utc_now
+from bridge.hands import Hands
+from bridge.storage.media import MediaInspector
+from bridge.storage.spool import Spool
+
+KEY = SectionKey(RecordId("1-1_1-2"), RuleId(1), 1)
+
+
+async def test_a_wav_in_a_folder_that_we_may_not_look_into_is_reported_as_not_seen(tmp_path: Path) -> None:
+    inspector = MediaInspector()
+    try:
+        connection = AmiConnection("127.0.0.1", 1, "bridge", "x")
+        hands = Hands(connection, Spool(tmp_path, str(tmp_path)), inspector, utc_now)
+        # Root may look into every folder; a name that no folder can hold fails for root, too.
+        wav = Wav("x" * 300 + ".wav", stereo=False)
+        with structlog.testing.capture_logs() as logs:
+            report = await hands.perform(WatchFile(KEY, wav))
+    finally:
+        await inspector.close()
+    assert isinstance(report, FileWatched)
+    assert not report.seen
+    assert hands.file_unseen == KEY
+    assert [(one["event"], "too long" in one["problem"]) for one in logs] == [("file-not-seen", True)]
