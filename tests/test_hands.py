@@ -21,7 +21,8 @@ async def test_a_wav_in_a_folder_that_we_may_not_look_into_is_reported_as_not_se
         connection = AmiConnection("127.0.0.1", 1, "bridge", "x")
         hands = Hands(connection, Spool(tmp_path, str(tmp_path)), inspector, utc_now)
         # Root may look into every folder; a name that no folder can hold fails for root, too.
-        wav = Wav("x" * 300 + ".wav", stereo=False)
+        (tmp_path / "2026/03/02").mkdir(parents=True)
+        wav = Wav("2026/03/02/" + "x" * 300 + ".wav", stereo=False)
         with structlog.testing.capture_logs() as logs:
             report = await hands.perform(WatchFile(KEY, wav))
     finally:
