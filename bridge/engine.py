@@ -26,6 +26,8 @@ _CHANGES = (AppendFact, PutSection, AddJournalEntry, AddCdr)
 _BATCH = 1000
 _INBOX_BOUND = 10_000
 _UNKEPT_BOUND = 200_000
+_AGAIN_S = 1.0
+"""How long after a failed commit the next one is tried, if nothing happens before."""
 
 
 class Engine:
@@ -74,14 +76,16 @@ class Engine:
             await asyncio.wait(self._acting, timeout=10)
         for task in self._acting:
             task.cancel()
-        leftover = self._decide(await self._inbox.take(_INBOX_BOUND, 0))
+        await asyncio.gather(*self._acting, return_exceptions=True)
+        leftover = self._decide(await self._inbox.take(len(self._inbox), 0))
         await self._keep([change for change in leftover if isinstance(change, _CHANGES)])
 
     def _until_wake(self) -> float | None:
-        if self._unkept:
-            return 1.0
+        waits = [_AGAIN_S] if self._unkept else []
         wake_at = self.recorder.wake_at()
-        return None if wake_at is None else max(0.0, (wake_at - self._clock()).total_seconds())
+        if wake_at is not None:
+            waits.append(max(0.0, (wake_at - self._clock()).total_seconds()))
+        return min(waits, default=None)
 
     def _decide(self, items: list[Input]) -> list[Decision]:
         now = self._clock()

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from bridge.core.decisions import Act, FileInspected, InspectFile, MixMonitorAccepted, Report, StartMixMonitor, wav_of
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
+from bridge.core.legs import SETTLE_S
+from bridge.core.messages import MixMonitorStarted
 from bridge.core.people import Directory, People
 from bridge.core.recorder import Recorder
 from bridge.core.records import FactKind, NumberedFact, SectionState
@@ -123,3 +126,40 @@ async def test_sections_left_open_by_an_earlier_run_are_taken_up() -> None:
     async with running(house):
         await house.until_stored()
     assert [act for act, _ in house.acts] == [InspectFile(left.key, wav_of(left))]
+
+
+async def test_acts_under_way_are_waited_for_at_the_end_and_what_they_say_is_kept() -> None:
+    house = House()
+    acting, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(act: Act) -> Report:
+        acting.set()
+        await may_end.wait()
+        return await house.perform(act)
+
+    house.engine = Engine(house.recorder, house.store, house.published.extend, slow, lambda: house.now)
+    task = asyncio.create_task(house.engine.run())
+    house.call()
+    await house.play()
+    await asyncio.wait_for(acting.wait(), 20)
+    house.engine.stop()
+    may_end.set()
+    await asyncio.wait_for(task, 20)
+    (left,) = await house.store.open_sections()
+    assert left.mixmonitor_id == "0x1"
+
+
+async def test_a_broken_database_does_not_delay_what_is_due_sooner_than_its_next_try() -> None:
+    house = House()
+    async with running(house):
+        await asyncio.sleep(0)
+        house.store.broken = StoreError("the disk is full")
+        alice = house.pbx.channel("PJSIP/alice-1", exten="102")
+        bob = house.pbx.ring(alice, "PJSIP/bob-1")
+        house.pbx.events += [MixMonitorStarted(START, leg) for leg in (alice, bob)]
+        house.pbx.answered(alice, bob, "b1")
+        await house.play()
+        await until(lambda: house.recorder.wake_at() is not None)
+        house.now += timedelta(seconds=0.05)
+        assert (house.engine._until_wake() or 0) <= SETTLE_S
+        house.store.broken = None

@@ -71,9 +71,9 @@ def _seconds(start: datetime, end: datetime | None) -> float:
 def _result(leg: Channel, call: Call) -> JournalResult:
     if leg.talked_with:
         return JournalResult.HANGUP
-    if leg.dialed:
+    if leg.dialed and leg is not call.caller:
         return _RESULTS.get(leg.dial_status, JournalResult.NOANSWER)
-    rung = [other for other in call.legs if other.dialed]
+    rung = [other for other in call.legs if other.dialed and other is not leg]
     if rung:
         return _RESULTS.get(rung[-1].dial_status, JournalResult.CANCEL)
     return JournalResult.HANGUP if leg.answered_at is not None else JournalResult.FAILED
@@ -134,7 +134,7 @@ def _entry(user: User, legs: Sequence[Channel], call: Call, people: People, ende
         via=via,
         via_details=via_details,
         extension=number_of(leg, caller, people),
-        record_id=next(reversed(call.records), None),
+        record_id=call.record_id if call.record_id in call.records else next(reversed(call.records), None),
     )
 
 

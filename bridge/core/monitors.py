@@ -6,6 +6,16 @@ from datetime import datetime
 from bridge.core.ids import Uniqueid
 
 
+def _take(counter: Counter[Uniqueid], leg: Uniqueid) -> bool:
+    """One less, where there is one; nothing is kept of a leg that has none."""
+    count = counter[leg]
+    if count > 1:
+        counter[leg] = count - 1
+    else:
+        del counter[leg]
+    return count > 0
+
+
 class Monitors:
     """Counts MixMonitorStart and MixMonitorStop events against what we asked for."""
 
@@ -21,7 +31,7 @@ class Monitors:
 
     def not_started(self, leg: Uniqueid) -> None:
         """It was refused: no event will come of it."""
-        self._starting[leg] = max(0, self._starting[leg] - 1)
+        _take(self._starting, leg)
 
     def asked_to_stop(self, leg: Uniqueid) -> None:
         """A stop of ours is on its way."""
@@ -29,7 +39,7 @@ class Monitors:
 
     def not_stopped(self, leg: Uniqueid) -> None:
         """It was not carried out: no event will come of it."""
-        self._stopping[leg] = max(0, self._stopping[leg] - 1)
+        _take(self._stopping, leg)
 
     def ended(self, leg: Uniqueid, at: datetime) -> None:
         """One of ours ended on a leg that lives on."""
@@ -37,21 +47,16 @@ class Monitors:
 
     def started(self, leg: Uniqueid) -> bool:
         """Take a MixMonitorStart; whether it is somebody else's."""
-        if self._starting[leg] > 0:
-            self._starting[leg] -= 1
+        if _take(self._starting, leg):
             return False
         self._foreign[leg] += 1
         return True
 
     def stopped(self, leg: Uniqueid) -> bool:
         """Take a MixMonitorStop; whether it is somebody else's."""
-        if self._stopping[leg] > 0:
-            self._stopping[leg] -= 1
+        if _take(self._stopping, leg):
             return False
-        if self._foreign[leg] == 0:
-            return False
-        self._foreign[leg] -= 1
-        return True
+        return _take(self._foreign, leg)
 
     def gone(self, leg: Uniqueid) -> None:
         """The channel hung up, and all its MixMonitors with it."""

@@ -30,8 +30,7 @@ def _party(recorder: Recorder, call: Call, leg: Channel) -> PartyNow:
 def _sections(recorder: Recorder, call: Call) -> dict[RuleId, Section]:
     """The section that each rule writes now."""
     running: dict[RuleId, Section] = {}
-    for number in dict.fromkeys(leg.talk.number for leg in call.legs if leg.talk is not None):
-        stretch = recorder.stretches[number]
+    for stretch in recorder.stretches_of(call):
         for rule_id, key in stretch.sections.items():
             section = recorder.sectioner.book.get(key)
             if section is not None:

@@ -81,7 +81,10 @@ class Recorder:
             snapshot = type(event) is m.SnapshotTaken
             if snapshot:
                 self.sectioner.before_snapshot(now)
-            for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
+            changes = self.tracker.handle(event)  # type: ignore[arg-type]  # reports are all in the table above
+            if snapshot:
+                self.sectioner.know_again()
+            for change in changes:
                 self._on_change[type(change)](change, now)
             if snapshot:
                 self.sectioner.after_snapshot(now)
@@ -115,6 +118,12 @@ class Recorder:
     def _users_named(rules: RuleSet) -> dict[RuleId, frozenset[Identity]]:
         return {placed.rule.id: placed.users for placed in rules.rules}
 
+    def stretches_of(self, call: c.Call) -> list[Stretch]:
+        """What may be recorded of a call now: the time before a talk, and its talks."""
+        before = self._before.get(call.call_id)
+        numbers = dict.fromkeys(leg.talk.number for leg in call.legs if leg.talk is not None)
+        return [*([before] if before is not None else []), *(self.stretches[number] for number in numbers)]
+
     def wake_at(self) -> datetime | None:
         """When a Tick is wanted, if nothing happens before."""
         return self.sectioner.wake_at()
@@ -134,9 +143,11 @@ class Recorder:
 
     def _calls_joined(self, change: c.CallsJoined, now: datetime) -> None:
         call, gone = change.call, change.gone
-        kept = self._kept.pop(gone.call_id, {})
-        if kept:
-            self._kept[call.call_id] = {**kept, **self._kept.get(call.call_id, {})}
+        self.sectioner.numbering.joined(call.call_id, gone.call_id)
+        for rule_id, one in self._kept.pop(gone.call_id, {}).items():
+            kept = self._kept.setdefault(call.call_id, {})
+            other = kept.get(rule_id)
+            kept[rule_id] = Kept(other.rule, other.users | one.users) if other is not None else one
         answers = self.answers.pop(gone.call_id, None)
         if answers is not None:
             self.answers.setdefault(call.call_id, answers)
@@ -177,6 +188,7 @@ class Recorder:
         call = change.call
         self._kept.pop(call.call_id, None)
         self.answers.pop(call.call_id, None)
+        self.sectioner.numbering.over(call.call_id)
         before = self._before.pop(call.call_id, None)
         if before is not None:
             self.sectioner.end_all(before, now)
@@ -195,10 +207,11 @@ class Recorder:
 
     def _channel_gone(self, change: c.ChannelGone, now: datetime) -> None:
         channel = change.channel
+        self.sectioner.leg_gone(channel.uniqueid, now)
         before = self._before.get(channel.call.call_id)
         if before is not None and channel.uniqueid in before.talk.parties:
             del self._before[channel.call.call_id]
-        self.sectioner.leg_gone(channel.uniqueid, now)
+            self.sectioner.end_all(before, now)
 
     # Talks
 
@@ -284,7 +297,7 @@ class Recorder:
 
     def _mixmonitor(self, event: m.MixMonitorStarted | m.MixMonitorStopped) -> None:
         channel = self.tracker.channels.get(event.uniqueid)
-        if self.sectioner.foreign(event) and channel is not None:
+        if channel is not None and self.sectioner.foreign(event):
             data = {"channel": channel.name, "runs": isinstance(event, m.MixMonitorStarted)}
             self._note(FactKind.FOREIGN_MIXMONITOR, event.at, channel.call, data)
 

@@ -3,7 +3,6 @@
 Which rules apply when is the recorder's affair.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from bridge.core.book import SectionBook
 from bridge.core.ids import RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import Candidate, choose
 from bridge.core.monitors import Monitors
+from bridge.core.numbering import Numbering
 from bridge.core.people import People
 from bridge.core.records import FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
@@ -73,11 +73,12 @@ class Sectioner:
         self.monitors = Monitors()
         self._tracker = tracker
         self._out = out
-        self._files = Counter(dict(files))
+        self.numbering = Numbering(files)
         self._waiting: dict[tuple[int, RuleId], _Waiting] = {}
         self._longest: dict[SectionKey, _Longest] = {}
         self._replaces: dict[SectionKey, SectionKey] = {}
         self._unstopped: dict[SectionKey, None] = {}
+        self._restored: list[Section] = []
         self.reports: dict[type, Callable[[Any, datetime], None]] = {
             d.MixMonitorAccepted: self._accepted,
             d.MixMonitorRefused: self._refused,
@@ -101,6 +102,8 @@ class Sectioner:
         """Begin the section of a rule, or wait up to 100 ms for a leg that will hear both sides."""
         asked_at = asked_at or now
         parties = stretch.talk.parties
+        if not parties:  # over already: one snapshot can bring several changes of a talk
+            return
         caller = stretch.call.caller
         # The mixed others are on one side of a stereo section: in a talk of three or more only the left party's own
         # leg has the left party alone.
@@ -152,8 +155,7 @@ class Sectioner:
             there = (*parties, *(other for other in call.legs if other.ended_at is None))
             other = next((party for party in there if party is not caller), None)
             call.record_id = record_id(caller.uniqueid, other.uniqueid if other is not None else None)
-        self._files[call.record_id, rule.id] += 1
-        file = self._files[call.record_id, rule.id]
+        file = self.numbering.take(call.call_id, call.record_id, rule.id)
         head = next((party for party in parties if party is caller), parties[0])
         tail = next((party for party in parties if party is not head), head)
         section = Section(
@@ -250,6 +252,7 @@ class Sectioner:
         They are stopped when the snapshot shows that their leg is still there, else closed; what is talked from
         then on goes into new sections.
         """
+        self._restored = sorted(sections, key=lambda section: section.requested_at, reverse=True)
         for section in sections:
             self.book.restore(section)
             if section.state is SectionState.CLOSED:
@@ -266,6 +269,20 @@ class Sectioner:
             if section is not None:
                 self.monitors.ended(section.leg, now)
 
+    def know_again(self) -> None:
+        """A recordId is fixed when first needed: calls that the first snapshot shows keep what an earlier run gave."""
+        for section in self._restored:
+            call = self._call_of(section)
+            if call is not None:
+                call.record_id = call.record_id or section.record_id
+                if section.started_at is not None:
+                    call.records[section.record_id] = None
+        self._restored = []
+
+    def _call_of(self, section: Section) -> c.Call | None:
+        leg = self._tracker.channels.get(section.leg)
+        return leg.call if leg is not None else self._tracker.call_of(section.call_id)
+
     def after_snapshot(self, now: datetime) -> None:
         """Stop what could not be stopped while Asterisk or we were away."""
         keys, self._unstopped = list(self._unstopped), {}
@@ -277,6 +294,8 @@ class Sectioner:
                 self._ask_to_stop(section)
             else:
                 self._close(section, now)
+            if section.leg not in self._tracker.channels:
+                self.monitors.gone(section.leg)
 
     # Reports
 
@@ -287,16 +306,16 @@ class Sectioner:
         known = self.book.move(
             section, SectionEvent.ACCEPTED, report.at, mixmonitor_id=report.mixmonitor_id, started_at=report.at
         )
-        channel = self._tracker.channels.get(section.leg)
-        if channel is not None:
-            channel.call.records[section.record_id] = None
+        call = self._call_of(section)
+        if call is not None:
+            call.records[section.record_id] = None
         before = self._replaces.pop(report.key, None)
         if before is not None:
             old = self.book.get(before)
             if old is not None:
                 self._stop(old, now)
         if known.state is SectionState.STOPPING:
-            if channel is not None:
+            if section.leg in self._tracker.channels:
                 self._ask_to_stop(known)
             else:
                 self._close(known, now)

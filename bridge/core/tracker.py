@@ -8,6 +8,7 @@ Over 300 lines: one state with one way of changing it; taken apart, each half wo
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -260,7 +261,7 @@ class CallTracker:
         for uniqueid in [uniqueid for uniqueid in self.channels if uniqueid not in present]:
             self._hung_up(m.ChannelHungUp(event.at, uniqueid, None))
         for seen in event.channels:
-            self._seen(seen)
+            self._still_there(seen)
         for variable in event.variables:
             self._variable_set(variable)
         for one, two in event.local_pairs:
@@ -290,7 +291,22 @@ class CallTracker:
         for bridge in [bridge for bridge, kept in self.bridges.items() if not kept.members]:
             del self.bridges[bridge]  # one that is still there comes back with its next BridgeEnter
 
+        # Whoever waits may have come to do so while we were away.
+        self._changes.extend(CallProgressed(call) for call in self.calls.values())
+
+    def _still_there(self, seen: m.ChannelSeen) -> None:
+        """Of a known channel a snapshot has another context and extension: where it got to, not what was dialled."""
+        known = self.channels.get(seen.uniqueid)
+        if known is not None:
+            known.name = seen.channel
+            seen = replace(seen, context=known.context, exten=known.exten)
+        self._seen(seen)
+
     # Calls that become one
+
+    def call_of(self, call_id: CallId) -> Call | None:
+        """The running call of this id, or that it has become part of."""
+        return self._by_linkedid.get(Linkedid(call_id))
 
     def _join(self, one: Call, other: Call) -> None:
         if one is other:

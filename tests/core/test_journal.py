@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.core.messages import DialBegan
 from bridge.core.records import JournalEntry, JournalResult
 from tests.core.scene import Scene
 
@@ -147,3 +148,38 @@ def test_a_local_channel_alone_is_nobodys_call() -> None:
     scene.play()
     assert scene.entries == []
     assert scene.cdrs == []
+
+
+def test_a_phone_that_the_pbx_rang_to_place_a_call_has_that_calls_result() -> None:
+    scene = Scene()
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102")
+    scene.pbx.events.append(DialBegan(scene.pbx.now, None, alice, "101", "", "PJSIP/alice"))
+    scene.pbx.dial_ends(alice, alice, "ANSWER")
+    scene.pbx.up(alice)
+    bob = scene.pbx.ring(alice, "PJSIP/bob-1", number="102")
+    scene.pbx.dial_ends(alice, bob, "BUSY")
+    scene.pbx.hangup(bob, cause=17)
+    scene.pbx.hangup(alice)
+    scene.play()
+    assert {entry.identity: entry.result for entry in scene.entries} == {"alice": "busy", "bob": "busy"}
+
+
+def test_an_entry_of_joined_calls_names_the_record_that_took_the_later_sections() -> None:
+    scene = Scene()
+    alice, bob = scene.call()
+    scene.pbx.wait(1)
+    carol = scene.pbx.channel("PJSIP/carol-1", exten="104")
+    dave = scene.pbx.ring(carol, "PJSIP/dave-1")
+    scene.pbx.answered(carol, dave, "b2")
+    scene.pbx.leave("b2", carol)
+    scene.pbx.leave("b1", bob)
+    scene.pbx.wait(1)
+    scene.pbx.enter("b1", carol)
+    scene.play()
+    older = next(iter(scene.sections.values())).record_id
+    assert [section.record_id == older for section in scene.sections.values()] == [True, False, True]
+    scene.pbx.hangup(bob, dave)
+    scene.pbx.over("b1", alice, carol)
+    scene.play()
+    assert len(scene.cdrs[0].record_ids) == 2
+    assert {entry.record_id for entry in scene.entries} == {older}

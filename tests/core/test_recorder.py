@@ -315,3 +315,82 @@ def test_a_ringing_call_is_shown_as_not_talking() -> None:
     (call,) = calls_now(scene.recorder)
     assert (call.reason, call.talking_since) == ("no-talk", None)
     assert [party.talking for party in call.parties] == [False, False]
+
+
+def test_a_conference_that_a_snapshot_does_not_show_any_more_is_over() -> None:
+    scene = Scene()
+    legs = [scene.pbx.channel(f"PJSIP/{name}-1") for name in ("alice", "bob", "carol")]
+    scene.pbx.enter("conf", *legs, bridge_type="base", technology="softmix")
+    scene.play()
+    scene.pbx.snapshot([], [])
+    scene.play()
+    (section,) = scene.sections.values()
+    assert section.state is SectionState.STORED
+    assert not scene.recorder.stretches
+    assert len(scene.cdrs) == 1
+
+
+def test_a_call_keeps_its_record_id_through_a_restart() -> None:
+    first = Scene()
+    alice, bob = first.call()
+    carol = first.pbx.channel("PJSIP/carol-1", of=alice)
+    first.pbx.leave("b1", bob)
+    first.pbx.hangup(bob)
+    first.pbx.wait(1)
+    first.pbx.enter("b1", carol)
+    first.play()
+    old, left = first.sections.values()
+
+    scene = Scene(pbx=first.pbx)
+    files = {(left.record_id, left.rule_id): left.file}
+    scene.recorder = type(scene.recorder)(scene.recorder.rules, scene.recorder.people, files)
+    scene.sort(scene.recorder.restore([left], scene.pbx.now), scene.pbx.now)
+    scene.pbx.snapshot([alice, carol], [("b1", alice), ("b1", carol)])
+    scene.play()
+    assert [start.key for start in scene.starts()] == [SectionKey(old.record_id, RuleId(1), 3)]
+    scene.pbx.over("b1", alice, carol)
+    scene.play()
+    assert scene.cdrs[0].record_ids == (old.record_id,)
+
+
+def test_a_record_is_named_where_its_leg_was_gone_before_mixmonitor_answered() -> None:
+    scene = Scene(answers=False)
+    alice, bob = scene.call()
+    scene.pbx.leave("b1", alice)
+    scene.pbx.hangup(alice)
+    scene.play()
+    (start,) = scene.starts()
+    scene.take(d.MixMonitorAccepted(scene.pbx.now, start.key, "0x1"), scene.pbx.now)
+    scene.pbx.over("b1", bob)
+    scene.play()
+    assert scene.cdrs[0].record_ids == (start.key.record_id,)
+
+
+def test_a_section_of_the_time_before_a_talk_is_shown_among_the_calls_now() -> None:
+    scene = Scene(rules=RECORD_ALL.replace("always", "always, start: answer"))
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="800")
+    scene.pbx.up(alice)
+    scene.play()
+    (call,) = calls_now(scene.recorder)
+    assert (call.rules[0].state, call.rules[0].file, call.reason) == ("recording", 1, None)
+
+
+def test_who_waits_when_we_come_back_is_recorded_where_the_rule_says_from_the_answer() -> None:
+    scene = Scene(rules=RECORD_ALL.replace("always", "always, start: answer"))
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="800")
+    scene.pbx.take()
+    scene.pbx.snapshot([alice], [])
+    scene.play()
+    assert [start.leg for start in scene.starts()] == [alice]
+
+
+def test_a_caller_that_hangs_up_before_its_leg_has_settled_is_not_recorded_later() -> None:
+    scene = Scene(rules=RECORD_ALL.replace("always", "always, start: answer"))
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="800")
+    scene.pbx.events.append(MixMonitorStarted(scene.pbx.now, alice))
+    scene.pbx.up(alice)
+    scene.pbx.hangup(alice)
+    scene.play()
+    scene.tick(0.2)
+    assert scene.starts() == []
+    assert scene.recorder.wake_at() is None

@@ -1,0 +1,292 @@
+"""Random but plausible lives of a PBX: whatever happens, the recorder neither breaks nor keeps anything."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core import decisions as d
+from bridge.core import messages as m
+from bridge.core.ids import BridgeUniqueid, ChannelName, Linkedid, Uniqueid
+from bridge.core.now import calls_now
+from bridge.core.records import FactKind, SectionState
+from bridge.core.sections import FINAL
+from tests.core.scene import REPORT, Scene
+
+RULES = """\
+rules:
+  - {id: 1, name: All, record: always}
+  - {id: 2, name: Early, record: always, start: ring, section: 10s}
+  - {id: 3, name: Alice, record: always, when: {user: alice}, follow: user, channels: stereo}
+  - {id: 4, name: Long, record: always, start: answer, when: {direction: inbound}, section: 10s}
+  - {id: 5, name: Not Carol, record: never, when: {user: carol}}
+"""
+NAMES = ("PJSIP/alice", "PJSIP/bob", "PJSIP/carol", "PJSIP/dave", "PJSIP/trunk")
+KINDS = (("basic", "simple_bridge"), ("basic", "softmix"), ("base", "softmix"), ("base", "holding_bridge"))
+RUNS = (SectionState.REQUESTED, SectionState.RECORDING, SectionState.PAUSED)
+OPERATIONS = (
+    "call", "ring", "up", "enter", "enter", "enter", "leave", "hangup", "local", "optimize", "queue", "variable",
+    "rename", "wait", "tick", "tick", "report", "report", "report", "foreign", "snapshot", "blackout", "destroy",
+)  # fmt: skip
+
+Step = tuple[str, int, int]
+steps = st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 30), st.integers(0, 30)), max_size=60)
+
+
+@dataclass
+class World:
+    """What really is so on the PBX, and an Asterisk that answers when it likes."""
+
+    scene: Scene = field(default_factory=lambda: Scene(rules=RULES, answers=False))
+    where: dict[Uniqueid, str] = field(default_factory=dict)
+    alive: dict[Uniqueid, None] = field(default_factory=dict)
+    bridges: dict[str, tuple[str, str]] = field(default_factory=dict)
+    pairs: list[tuple[Uniqueid, Uniqueid]] = field(default_factory=list)
+    foreign: Counter[Uniqueid] = field(default_factory=Counter)
+    ours: dict[str, Uniqueid] = field(default_factory=dict)
+    made: int = 0
+
+    def pick(self, number: int) -> Uniqueid | None:
+        alive = list(self.alive)
+        return alive[number % len(alive)] if alive else None
+
+    def name(self, number: int) -> str:
+        self.made += 1
+        return f"{NAMES[number % len(NAMES)]}-{self.made:08x}"
+
+    def do(self, step: Step) -> None:
+        operation, one, two = step
+        getattr(self, f"_{operation}")(one, two)
+        if operation != "blackout":
+            self.scene.play()
+
+    def _call(self, one: int, two: int) -> None:
+        self.alive[self.scene.pbx.channel(self.name(one), exten=str(100 + two), number="1")] = None
+
+    def _ring(self, one: int, two: int) -> None:
+        caller = self.pick(one)
+        if caller is not None:
+            self.alive[self.scene.pbx.ring(caller, self.name(two), number="102")] = None
+
+    def _up(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self.scene.pbx.dial_ends(channel, channel, ("ANSWER", "BUSY", "CANCEL")[two % 3])
+            self.scene.pbx.up(channel)
+
+    def _enter(self, one: int, two: int) -> None:
+        channel, bridge = self.pick(one), f"b{two % 4}"
+        if channel is None or self.where.get(channel) == bridge:
+            return
+        self._out(channel)
+        if bridge not in self.bridges:
+            self.bridges[bridge] = KINDS[two % len(KINDS)]
+        kind, technology = self.bridges[bridge]
+        self.where[channel] = bridge
+        self.scene.pbx.enter(bridge, channel, bridge_type=kind, technology=technology)
+
+    def _out(self, channel: Uniqueid) -> None:
+        bridge = self.where.pop(channel, None)
+        if bridge is None:
+            return
+        self.scene.pbx.leave(bridge, channel)
+        if bridge not in self.where.values():
+            del self.bridges[bridge]
+            self.scene.pbx.destroy(bridge)
+
+    def _leave(self, one: int, _: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self._out(channel)
+
+    def _destroy(self, one: int, _: int) -> None:
+        """Everybody is thrown out; a Leave for each comes first."""
+        bridge = f"b{one % 4}"
+        for channel in [channel for channel, there in self.where.items() if there == bridge]:
+            self._out(channel)
+
+    def _hangup(self, one: int, _: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self._out(channel)
+            del self.alive[channel]
+            self.foreign.pop(channel, None)
+            self.scene.pbx.hangup(channel)
+
+    def _local(self, one: int, _: int) -> None:
+        caller = self.pick(one)
+        if caller is not None:
+            pair = self.scene.pbx.local(f"{self.made}@x", caller)
+            self.pairs.append(pair)
+            self.alive.update(dict.fromkeys(pair))
+
+    def _optimize(self, one: int, two: int) -> None:
+        """The party beside one half takes the place of the other half."""
+        pairs = [pair for pair in self.pairs if all(half in self.where for half in pair)]
+        if not pairs:
+            return
+        first, second = pairs[one % len(pairs)]
+        self.scene.pbx.optimize(first, second, begin=True)
+        beside = [channel for channel, there in self.where.items() if there == self.where[first] and channel != first]
+        if beside and two % 3:
+            target = self.where[second]
+            kind, technology = self.bridges[target]
+            mover = beside[0]
+            self.scene.pbx.leave(self.where[mover], mover)
+            self.scene.pbx.leave(target, second)
+            del self.where[second]
+            self.where[mover] = target
+            self.scene.pbx.enter(target, mover, bridge_type=kind, technology=technology)
+        if two % 4:
+            self.scene.pbx.optimize(first, second, begin=False)
+
+    def _queue(self, one: int, _: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self.scene.pbx.queue(channel, "support")
+
+    def _variable(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            value = ("always", "never", "on-demand", "")[two % 4]
+            self.scene.pbx.events.append(m.VariableSet(self.scene.pbx.now, channel, "RECBRIDGE", value))
+
+    def _rename(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self.scene.pbx.events.append(m.ChannelRenamed(self.scene.pbx.now, channel, ChannelName(self.name(two))))
+
+    def _wait(self, one: int, _: int) -> None:
+        self.scene.pbx.wait(one / 10)
+
+    def _tick(self, one: int, _: int) -> None:
+        self.scene.tick(one / 10)
+
+    def _foreign(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is None:
+            return
+        if two % 2:
+            self.foreign[channel] += 1
+            self.scene.pbx.events.append(m.MixMonitorStarted(self.scene.pbx.now, channel))
+        elif self.foreign[channel]:
+            self.foreign[channel] -= 1
+            self.scene.pbx.events.append(m.MixMonitorStopped(self.scene.pbx.now, channel))
+
+    def _blackout(self, one: int, two: int) -> None:
+        """Things happen while we are not connected; then we are again."""
+        self.scene.pbx.take()
+        for number in range(one % 5):
+            (self._enter, self._hangup, self._leave, self._ring)[(two + number) % 4](one + number, two)
+        self.scene.pbx.take()
+        self._snapshot(0, 0)
+        self.scene.play()
+
+    def _snapshot(self, _: int, __: int) -> None:
+        pbx = self.scene.pbx
+        at = pbx.now
+        self.scene.pbx.events.append(
+            m.SnapshotTaken(
+                at,
+                tuple(
+                    m.ChannelSeen(at, one, Linkedid(pbx._linked[one]), pbx._names[one], "", "", "x", "s", state_up=True)
+                    for one in self.alive
+                ),
+                tuple(
+                    m.BridgeMember(BridgeUniqueid(there), *self.bridges[there], one)
+                    for one, there in self.where.items()
+                ),
+                tuple(pair for pair in self.pairs if all(half in self.alive for half in pair)),
+            )
+        )
+
+    def _report(self, one: int, two: int) -> None:
+        acts = self.scene.acts
+        if acts:
+            self.answer(acts.pop(one % len(acts)), well=two % 4 != 0)
+
+    def answer(self, act: d.Act, *, well: bool) -> None:
+        take, now = self.scene.take, self.scene.pbx.now
+        match act:
+            case d.StartMixMonitor() if well and act.leg in self.alive:
+                take(m.MixMonitorStarted(now, act.leg), now)
+                self.ours[f"0x{self.made}"] = act.leg
+                take(d.MixMonitorAccepted(now, act.key, f"0x{self.made}"), now)
+            case d.StartMixMonitor():
+                take(d.MixMonitorRefused(now, act.key, "asterisk-refused", "No such channel"), now)
+            case d.StopMixMonitor() if well or act.leg not in self.alive:
+                if act.leg in self.alive:
+                    take(m.MixMonitorStopped(now, act.leg), now)
+                take(d.StopAnswered(now, act.key), now)
+            case d.StopMixMonitor():
+                take(d.StopUnanswered(now, act.key, "asterisk-timeout"), now)
+            case d.WatchFile():
+                take(d.FileWatched(now, act.key, seen=well), now)
+            case d.InspectFile() if well:
+                take(d.FileInspected(now, act.key, REPORT), now)
+            case d.InspectFile():
+                take(d.FileUnreadable(now, act.key, "file-missing", ""), now)
+
+    def hold(self) -> None:
+        """What is so at any time."""
+        recorder = self.scene.recorder
+        tracker, sectioner = recorder.tracker, recorder.sectioner
+        calls_now(recorder)
+        taking_over = set(sectioner._replaces.values())
+        running = Counter(
+            (section.rule_id, tracker.channels[section.leg].talk)
+            for section in sectioner.book._sections.values()
+            if section.state in RUNS and section.key not in taking_over and section.leg in tracker.channels
+        )
+        assert all(count == 1 for (_, talk), count in running.items() if talk is not None), running
+        for number, stretch in recorder.stretches.items():
+            for rule_id in stretch.wanted:
+                assert (rule_id in stretch.sections) != ((number, rule_id) in sectioner._waiting)
+            for key in stretch.sections.values():
+                section = sectioner.book.get(key)
+                if section is not None and section.state in RUNS and not tracker._optimizing:
+                    assert section.leg in stretch.talk.parties
+        assert {one: kept.bridge for one, kept in tracker.channels.items() if kept.bridge is not None} == self.where
+
+    def end(self) -> None:
+        self.scene.play()
+        for channel in list(self.alive):
+            self._out(channel)
+            del self.alive[channel]
+            self.scene.pbx.hangup(channel)
+        self.scene.play()
+        while self.scene.acts:
+            self.answer(self.scene.acts.pop(), well=True)
+        self.scene.pbx.now += timedelta(seconds=1)
+
+
+def held(scene: Scene) -> dict[str, object]:
+    """Whatever has something in it."""
+    recorder = scene.recorder
+    things: dict[str, object] = {}
+    for owner in (
+        recorder,
+        recorder.tracker,
+        recorder.sectioner,
+        recorder.sectioner.book,
+        recorder.sectioner.monitors,
+    ):
+        slots = vars(owner)
+        things |= {name: value for name, value in slots.items() if isinstance(value, dict | list | set) and value}
+    fixed = ("_handlers", "_on_change", "reports", "_named")
+    return {name: value for name, value in things.items() if name not in fixed}
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps)
+def test_whatever_happens_nothing_breaks_and_nothing_is_held_after_the_end(happens: list[Step]) -> None:
+    world = World()
+    for step in happens:
+        world.do(step)
+        world.hold()
+    world.end()
+    assert {section.state for section in world.scene.sections.values()} <= FINAL
+    assert held(world.scene) == {}
+    assert len(world.scene.cdrs) <= world.scene.kinds().count(FactKind.CALL_BEGAN)
