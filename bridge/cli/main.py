@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RecbridgeError as error:
         print(error, file=sys.stderr)
         return 1
+    except PermissionError as error:  # not even whether a file is there can be seen
+        print(f"{error.filename}: {error.strerror}: run it as a user who may, like root", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return code
