@@ -13,6 +13,7 @@ from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.book import SectionBook
+from bridge.core.errors import AsteriskUnreachableError
 from bridge.core.ids import RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import Candidate, choose
 from bridge.core.monitors import Monitors
@@ -22,6 +23,9 @@ from bridge.core.records import FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
 from bridge.core.sections import RUNNING, SectionEvent, allows
 from bridge.core.tracker import CallTracker
+
+STOP_AGAIN_S = 5.0
+"""How long after a StopMixMonitor without an answer the next one is sent."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +81,7 @@ class Sectioner:
         self._waiting: dict[tuple[int, RuleId], _Waiting] = {}
         self._longest: dict[SectionKey, _Longest] = {}
         self._replaces: dict[SectionKey, SectionKey] = {}
-        self._unstopped: dict[SectionKey, None] = {}
+        self._unstopped: dict[SectionKey, datetime | None] = {}
         self._restored: list[Section] = []
         self.reports: dict[type, Callable[[Any, datetime], None]] = {
             d.MixMonitorAccepted: self._accepted,
@@ -94,6 +98,7 @@ class Sectioner:
         """When a Tick is wanted, if nothing happens before."""
         times = [one.retry_at for one in self._waiting.values()]
         times += [one.due for one in self._longest.values()]
+        times += [again_at for again_at in self._unstopped.values() if again_at is not None]
         return min(times, default=None)
 
     # Beginning
@@ -345,7 +350,9 @@ class Sectioner:
         section = self.book.get(report.key)
         if section is not None and section.state is SectionState.STOPPING:
             self.monitors.not_stopped(section.leg)
-            self._unstopped[section.key] = None
+            # It writes on after its talk. Without a connection the next snapshot is what to wait for.
+            lost = report.code == AsteriskUnreachableError.code
+            self._unstopped[section.key] = None if lost else now + timedelta(seconds=STOP_AGAIN_S)
             self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "stop-unanswered", "code": report.code})
 
     def _file_watched(self, report: d.FileWatched, now: datetime) -> None:
@@ -372,6 +379,12 @@ class Sectioner:
             section = self.book.get(key)
             if section is not None and section.state in RUNNING:
                 self._take_over(section, longest, now)
+
+        for key in [key for key, at in self._unstopped.items() if at is not None and at <= tick.at]:
+            del self._unstopped[key]
+            section = self.book.get(key)
+            if section is not None:
+                self._ask_to_stop(section)
 
     def _take_over(self, section: Section, longest: _Longest, now: datetime) -> None:
         """Begin the next section; the old one is stopped when the new one runs."""

@@ -7,6 +7,7 @@ from bridge.core.ids import RuleId, SectionKey
 from bridge.core.messages import MixMonitorStarted
 from bridge.core.now import calls_now
 from bridge.core.records import FactKind, SectionState
+from bridge.core.sectioner import STOP_AGAIN_S
 from tests.core.scene import RECORD_ALL, Scene
 
 
@@ -394,3 +395,19 @@ def test_a_caller_that_hangs_up_before_its_leg_has_settled_is_not_recorded_later
     scene.tick(0.2)
     assert scene.starts() == []
     assert scene.recorder.wake_at() is None
+
+
+def test_a_stop_without_an_answer_is_asked_for_again() -> None:
+    scene = Scene()
+    _, bob = scene.call()
+    scene.play()
+    scene.answers = False
+    scene.pbx.leave("b1", bob)
+    scene.play()
+    (stop,) = scene.stops()
+    scene.take(d.StopUnanswered(scene.pbx.now, stop.key, "asterisk-timeout"), scene.pbx.now)
+    scene.tick(STOP_AGAIN_S)
+    assert scene.stops() == [stop, stop]
+    assert scene.recorder.wake_at() is None
+    scene.take(d.StopAnswered(scene.pbx.now, stop.key), scene.pbx.now)
+    assert scene.sections[stop.key].state is SectionState.CLOSED
