@@ -150,11 +150,16 @@ class Daemon:
         finally:
             self._notifier.stopping()
             hub.close()
-            connection.close()
-            for task in tasks[1:]:
+            _, reaching, *others = tasks
+            for task in others:
                 task.cancel()
-            await asyncio.gather(*tasks[1:], return_exceptions=True)
+            await asyncio.gather(*others, return_exceptions=True)
+            # Asterisk may still answer what it has been asked: else a MixMonitor that has just begun counts as failed.
             engine.stop()
+            await asyncio.wait({deciding})
+            connection.close()
+            reaching.cancel()
+            await asyncio.gather(reaching, return_exceptions=True)
             await deciding
             log.info("stopped")
 

@@ -31,6 +31,8 @@ from bridge.storage.spool import Spool
 
 log = structlog.get_logger()
 
+_DAY_WITHIN_S = 1.0
+"""A disk that hangs must not keep a recording from beginning."""
 _SEEN_WITHIN_S = 2.0
 _FINAL_WITHIN_S = 10.0
 
@@ -88,9 +90,10 @@ class Hands:
         if day in self._days:
             return
         try:
-            await asyncio.to_thread(self._spool.prepare_day, path)
+            async with asyncio.timeout(_DAY_WITHIN_S):
+                await asyncio.to_thread(self._spool.prepare_day, path)
         except (OSError, MediaError) as error:
-            log.error("day-folder-not-made", day=day, problem=str(error))
+            log.error("day-folder-not-made", day=day, problem=str(error) or type(error).__name__)
             return
         self._days = {day}
 
