@@ -20,6 +20,7 @@ from bridge.core.errors import (
     AsteriskTimeoutError,
     AsteriskUnreachableError,
     LoginRefusedError,
+    TornMessageError,
 )
 from bridge.core.live import NotReady
 from bridge.core.messages import PARSERS
@@ -281,6 +282,10 @@ class AmiConnection:
     def _after(self, error: AsteriskError) -> float:
         """Note an error, say it once for each time that we were connected, and tell how long to wait, seconds."""
         self.last_error = error
+        if isinstance(error, TornMessageError):
+            # At once: a talk that begins meanwhile is in the snapshot.
+            self.state = ConnectionState.CONNECTING
+            return self._back_off.torn_s
         self._failures += 1
         match error:
             case LoginRefusedError():

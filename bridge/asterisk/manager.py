@@ -6,6 +6,7 @@ that a message answers; framing, decoding, sending, deadlines and the connection
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from panoramisk.actions import Action
 from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.manager import Manager
 
+from bridge.asterisk.torn import is_torn, mended
 from bridge.asterisk.wire import Fields, FrameBuffer, RawMessage, encode_action
 from bridge.core.errors import (
     AsteriskError,
@@ -23,9 +25,12 @@ from bridge.core.errors import (
     AsteriskTimeoutError,
     AsteriskUnreachableError,
     LoginRefusedError,
+    TornMessageError,
 )
 
 log = structlog.get_logger()
+
+_ITEM = re.compile(rb"Event: [^\r]*\r\nActionID: ([^\r]*)")
 
 Listener = Callable[[RawMessage], None]
 Clock = Callable[[], datetime]
@@ -78,6 +83,9 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         self._manager = manager
         self._clock = clock
         self.frames = FrameBuffer()
+        self._held: bytes | None = None
+        self._status: bytes | None = None
+        self._pieces: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
@@ -106,7 +114,19 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
         now = self._clock()
         listeners = self._manager.listeners
         for block in blocks:
+            if self._status is not None:
+                if self._of_status(block):
+                    self.handle_message(RawMessage(block, now))
+                continue
+            if self._held is not None and self._of_a_torn_item(block):
+                continue
+            if self._item_id(block) is not None and is_torn(block):
+                self._held = block
+                continue
             if block.startswith(b"Event: "):
+                if is_torn(block):
+                    self._manager.torn(RawMessage(block, now))
+                    return
                 end = block.find(b"\r\n", 7)
                 listener = listeners.get(block[7:end] if end >= 0 else block[7:])
                 if listener is not None:
@@ -120,9 +140,45 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
                     continue
             self.handle_message(RawMessage(block.lstrip(b"\r\n"), now))
 
+    def _of_status(self, block: bytes) -> bool:
+        """Whether a message is of the Status list that is being written; its items have lines of their own order.
+
+        Asterisk writes a list in one go (seen on 22.10): whatever else comes meanwhile a caller wrote into an item.
+        """
+        mine = b"\r\nActionID: " + (self._status or b"") + b"\r\n"
+        if mine not in block + b"\r\n" or not block.startswith(b"Event: Status"):
+            return False
+        if b"\r\nEventList: Complete" in block:
+            self._status = None
+        return True
+
+    def _item_id(self, block: bytes) -> bytes | None:
+        """The ActionID of an item of a list that somebody waits for; it stands right behind the event's name."""
+        found = _ITEM.match(block)
+        return found[1] if found is not None and found[1].decode("utf-8", "replace") in self.responses else None
+
+    def _of_a_torn_item(self, block: bytes) -> bool:
+        """Take what belongs to a list's item that a caller tore apart; False for the message after it.
+
+        Asterisk writes a list in one go, so what has no ActionID of ours in it is no event.
+        """
+        if self._item_id(block) is None and not block.startswith(b"Response: "):
+            self._pieces.append(block)
+            return True
+        held, pieces = self._held, self._pieces
+        self._held, self._pieces = None, []
+        whole = mended(held, pieces or [held]) if held is not None else None
+        if whole is not None:
+            self.handle_message(RawMessage(whole, self._clock()))
+        else:
+            log.warning("asterisk-list-item-torn", item_head=repr((held or b"")[:200]))
+        return False
+
     def handle_message(self, message: RawMessage) -> None:
         """An answer, or an item of one; panoramisk finds whose."""
         if self.responses and message.id in self.responses:
+            if message.header("EventList") == "start" and self.responses[message.id]["Action"] == "Status":
+                self._status = message.id.encode()
             super().handle_message(message)
         elif message.header("Response"):
             # Nobody waits for it any more: its deadline is over.
@@ -238,6 +294,13 @@ class AmiManager(Manager):  # type: ignore[misc]  # panoramisk has no types
     async def command(self, line: str, deadline_s: float) -> Sequence[str]:
         """Do a CLI command; its output's lines. Needs `command` in manager.conf's `write`."""
         return (await self.action("Command", {"Command": line}, deadline_s)).all("Output")
+
+    def torn(self, message: RawMessage) -> None:
+        """Close the connection at an event that a caller tore apart: the next one's snapshot says what is true."""
+        name, channel = message.header("Event"), message.header("Channel")
+        log.warning("asterisk-message-torn", event_name=name, channel=channel)
+        words = f"a number with line breaks tore the event {name} of {channel or 'a channel'} apart"
+        self.drop(TornMessageError(words, channel=channel))
 
     def drop(self, reason: AsteriskError) -> None:
         """Close the connection because of `reason`."""

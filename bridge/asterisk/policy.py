@@ -32,13 +32,15 @@ class Deadlines:
 class BackOff:
     """Waits between tries, seconds: `first_s`, doubled each time up to `cap_s`; of that a random part over a half.
 
-    It begins anew once a connection has held for `stable_s`. `refused_s` is the wait where only an admin can help.
+    It begins anew once a connection has held for `stable_s`. `refused_s` is the wait where only an admin can help,
+    `torn_s` that after a message that a caller tore apart.
     """
 
     first_s: float = 1.0
     cap_s: float = 30.0
     refused_s: float = 60.0
     stable_s: float = 30.0
+    torn_s: float = 0.02
 
     def wait_s(self, failures: int, chance: float) -> float:
         """The wait after the `failures`-th failure in a row, from 1 on; `chance` is from [0, 1)."""

@@ -69,6 +69,12 @@ class AsteriskUnreachableError(AsteriskError):
     code = "asterisk-unreachable"
 
 
+class TornMessageError(AsteriskUnreachableError):
+    """A caller's number holds line breaks and tore a message apart: what follows it cannot be trusted."""
+
+    code = "asterisk-message-torn"
+
+
 class AsteriskTimeoutError(AsteriskError):
     """Asterisk did not answer within the deadline."""
 

@@ -3,6 +3,7 @@
 Which rules apply when is the recorder's affair.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -26,6 +27,10 @@ from bridge.core.tracker import CallTracker
 
 STOP_AGAIN_S = 5.0
 """How long after a StopMixMonitor without an answer the next one is sent."""
+
+
+_NO_ANSWER = frozenset({"asterisk-unreachable", "asterisk-timeout", "asterisk-message-torn"})
+_TRIES = 6
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +84,8 @@ class Sectioner:
         self._out = out
         self.numbering = Numbering(files)
         self._waiting: dict[tuple[int, RuleId], _Waiting] = {}
+        self._asked: dict[SectionKey, tuple[Stretch, Rule]] = {}
+        self._tries: Counter[tuple[int, RuleId]] = Counter()
         self._longest: dict[SectionKey, _Longest] = {}
         self._replaces: dict[SectionKey, SectionKey] = {}
         self._unstopped: dict[SectionKey, datetime | None] = {}
@@ -139,6 +146,7 @@ class Sectioner:
             data = {"channel": leg.name, "reason": choice.compromise}
             self.book.note(FactKind.LEG_COMPROMISE, section, now, data)
         self.monitors.asked_to_start(leg.uniqueid)
+        self._asked[section.key] = (stretch, rule)
         beep_s = round(rule.beep.total_seconds()) if rule.beep is not None else None
         self._out.append(d.StartMixMonitor(section.key, leg.uniqueid, d.wav_of(section), beep_s))
         if rule.section is not None:
@@ -205,6 +213,7 @@ class Sectioner:
     def end(self, stretch: Stretch, rule_id: RuleId, now: datetime) -> None:
         """End a rule's section in a stretch, and the one before it if that still runs; nothing waits any more."""
         self._waiting.pop((stretch.talk.number, rule_id), None)
+        del self._tries[stretch.talk.number, rule_id]
         key = stretch.sections.pop(rule_id, None)
         while key is not None:
             self._longest.pop(key, None)
@@ -308,6 +317,7 @@ class Sectioner:
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.ACCEPTED):
             return
+        self._asked.pop(report.key, None)
         known = self.book.move(
             section, SectionEvent.ACCEPTED, report.at, mixmonitor_id=report.mixmonitor_id, started_at=report.at
         )
@@ -332,14 +342,28 @@ class Sectioner:
         if section is None or not allows(section.state, SectionEvent.REFUSED):
             return
         self.monitors.not_started(section.leg)
+        asked = self._asked.pop(report.key, None)
         longest = self._longest.pop(report.key, None)
         before = self._replaces.pop(report.key, None)
         if before is not None and longest is not None and self.book.get(before) is not None:
             # The one that it should have taken over from goes on, and it is tried again when this would have ended.
             longest.stretch.sections[section.rule_id] = before
             self._longest[before] = longest
+        elif asked is not None and report.code in _NO_ANSWER:
+            self._try_again(*asked, section, now)
         reason = report.code if section.leg in self._tracker.channels else "channel-gone"
         self.book.move(section, SectionEvent.REFUSED, now, reason=reason, ended_at=now, message=report.message)
+
+    def _try_again(self, stretch: Stretch, rule: Rule, section: Section, now: datetime) -> None:
+        """Asterisk did not answer: the talk goes on, so ask again, after 1, 2, 4 … seconds, six times at most.
+
+        Should the first MixMonitor run after all, its events make it somebody else's, and another leg is taken.
+        """
+        key = (stretch.talk.number, rule.id)
+        if stretch.sections.get(rule.id) == section.key and self._tries[key] < _TRIES:
+            del stretch.sections[rule.id]
+            self._waiting[key] = _Waiting(stretch, rule, now, now + timedelta(seconds=2 ** self._tries[key]))
+            self._tries[key] += 1
 
     def _stop_answered(self, report: d.StopAnswered, now: datetime) -> None:
         section = self.book.get(report.key)

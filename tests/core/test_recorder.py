@@ -162,6 +162,37 @@ def test_a_refused_mixmonitor_is_a_failed_section_with_its_reason() -> None:
     assert scene.cdrs[0].record_ids == ()
 
 
+def test_a_start_without_an_answer_is_tried_again_while_the_talk_goes_on() -> None:
+    scene = Scene(answers=False)
+    alice, bob = scene.call()
+    scene.play()
+    for number, pause_s in enumerate((1, 2, 4, 8, 16, 32), start=1):
+        start = scene.starts()[-1]
+        scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-unreachable", "gone"), scene.pbx.now)
+        assert len(scene.starts()) == number
+        scene.tick(pause_s)
+        assert [one.key.file for one in scene.starts()] == list(range(1, number + 2))
+    last = scene.starts()[-1]
+    scene.take(d.MixMonitorRefused(scene.pbx.now, last.key, "asterisk-unreachable", "gone"), scene.pbx.now)
+    assert scene.recorder.wake_at() is None  # not for ever
+    scene.pbx.over("b1", alice, bob)
+    scene.play()
+    assert {section.state for section in scene.sections.values()} == {SectionState.FAILED}
+
+
+def test_a_start_without_an_answer_is_not_tried_again_once_the_talk_is_over() -> None:
+    scene = Scene(answers=False)
+    alice, bob = scene.call()
+    scene.play()
+    (start,) = scene.starts()
+    scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-timeout", "late"), scene.pbx.now)
+    scene.pbx.over("b1", alice, bob)
+    scene.play()
+    assert scene.recorder.wake_at() is None
+    scene.tick(2)
+    assert scene.starts() == [start]
+
+
 def test_a_talk_that_ends_before_mixmonitor_answers_is_stopped_by_its_id() -> None:
     scene = Scene(answers=False)
     alice, bob = scene.call()
