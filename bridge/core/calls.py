@@ -77,14 +77,15 @@ class Call:
     """All channels whose linkedids were joined or that have talked with each other.
 
     `channels` keeps those that are gone, until the call is over; `variables` those set on any of them that rules ask
-    about, the newest value of each. `record_id` is None until it is first needed,
-    `records` names every record in which something of this call was recorded.
+    about, the newest value of each. `announced` is whether CallBegan was said of it. `record_id` is None until it is
+    first needed, `records` names every record in which something of this call was recorded.
     """
 
     call_id: CallId
     began_at: datetime
     channels: dict[Uniqueid, Channel] = field(default_factory=dict)
     live: int = 0
+    announced: bool = False
     queue: str = ""
     variables: dict[str, str] = field(default_factory=dict)
     talked_s: float = 0.0
@@ -111,7 +112,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallBegan:
-    """A first channel of a new call."""
+    """A call has its first real channel. Local halves alone (a periodic beep's, say) are nobody's call."""
 
     call: Call
 

@@ -98,9 +98,11 @@ class CallTracker:
         if call is None:
             call = Call(CallId(linkedid), at)
             self._by_linkedid[linkedid] = self.calls[call.call_id] = call
-            self._changes.append(CallBegan(call))
         channel = Channel(uniqueid, linkedid, name, "", "", "", "", at, call)
         self.channels[uniqueid] = call.channels[uniqueid] = channel
+        if not channel.local and not call.announced:
+            call.announced = True
+            self._changes.append(CallBegan(call))
         call.live += 1
         return channel
 
@@ -320,6 +322,7 @@ class CallTracker:
         channels = {**older.channels, **younger.channels}
         older.channels = dict(sorted(channels.items(), key=lambda item: item[1].began_at))
         older.live += younger.live
+        older.announced = older.announced or younger.announced
         older.talked_s += younger.talked_s
         older.records.update(younger.records)
         older.queue = older.queue or younger.queue

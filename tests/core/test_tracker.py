@@ -229,6 +229,16 @@ def test_a_changed_partner_in_a_snapshot_is_another_talk(tracker: CallTracker, p
     assert kinds(played(tracker, pbx)) == ["TalkEnded", "TalkBegan"]
 
 
+def test_local_halves_alone_are_no_call(tracker: CallTracker, pbx: Pbx) -> None:
+    one = pbx.channel("Local/hook@__func_periodic_hook_context__-1;1")
+    two = pbx.channel("Local/hook@__func_periodic_hook_context__-1;2", of=one)
+    assert played(tracker, pbx) == []
+    alice = pbx.ring(two, "PJSIP/alice-1")
+    assert kinds(played(tracker, pbx)) == ["CallBegan"]
+    pbx.hangup(one, two, alice)
+    assert kinds(played(tracker, pbx))[-1] == "CallEnded"
+
+
 def test_the_call_begins_with_what_its_first_channel_says(tracker: CallTracker, pbx: Pbx) -> None:
     pbx.channel("PJSIP/trunk-1", exten="4930555", number="+4915112345", caller_name="Frau Ähre", context="from-trunk")
     (began,) = played(tracker, pbx)
