@@ -111,6 +111,16 @@ class Engine:
                 self._acting.add(task)
                 task.add_done_callback(self._acting.discard)
 
+    async def _keep_what_can_be(self, changes: list[Change]) -> None:
+        """One change holds a value that the database will never take: it must not hold up all others for ever."""
+        self._unkept = []
+        if len(changes) == 1:
+            log.error("change-given-up", change=repr(changes[0])[:500])
+            return
+        middle = len(changes) // 2
+        await self._keep(changes[:middle])
+        await self._keep(changes[middle:])
+
     async def _act(self, act: Act) -> None:
         self._inbox.put_now(await self._perform(act))
 
@@ -121,6 +131,9 @@ class Engine:
         try:
             facts = await self._store.commit(changes)
         except StoreError as error:
+            if error.details.get("reason") == "refused-value":
+                await self._keep_what_can_be(changes)
+                return
             if self.store_error is None:
                 log.error("database-not-written", reason=error.message)
             self.store_error = error

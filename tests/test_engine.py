@@ -1,7 +1,7 @@
 """Event or report in; one commit; then acts and feed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from bridge.core.people import Directory, People
 from bridge.core.recorder import Recorder
 from bridge.core.records import FactKind, NumberedFact, SectionState
 from bridge.core.rules import parse_rules
-from bridge.core.store import PutSection
+from bridge.core.store import AppendFact, Change, PutSection
 from bridge.engine import Engine
 from tests.core.pbx import START, Pbx
 from tests.core.scene import RECORD_ALL, REPORT
@@ -31,8 +31,8 @@ async def until(met: Callable[[], bool]) -> None:
 class House:
     """An engine with a store in memory, hands that notice, and a clock that stands."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
         self.published: list[NumberedFact] = []
         self.acts: list[tuple[Act, int]] = []
         self.pbx = Pbx()
@@ -108,6 +108,24 @@ async def test_a_database_that_cannot_be_written_stops_no_recording_and_loses_no
     kinds = house.kinds()
     assert kinds[0] is FactKind.CALL_BEGAN
     assert kinds.index(FactKind.SECTION_REQUESTED) < kinds.index(FactKind.SECTION_STORED)
+
+
+async def test_a_change_that_the_database_never_takes_holds_up_no_other() -> None:
+    class Picky(MemoryStore):
+        async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
+            if any(isinstance(change, AppendFact) and change.fact.kind is FactKind.TALK_BEGAN for change in changes):
+                raise StoreError("a value that it does not take", reason="refused-value")
+            return await super().commit(changes)
+
+    house = House(Picky())
+    async with running(house):
+        house.call()
+        await house.play()
+        await house.until_stored()
+    kinds = house.kinds()
+    assert kinds[0] is FactKind.CALL_BEGAN
+    assert FactKind.TALK_BEGAN not in kinds
+    assert house.trouble() is None
 
 
 async def test_an_event_that_is_misjudged_ends_nothing() -> None:
