@@ -1,6 +1,7 @@
 """Begins and ends sections: on which leg, under which number, and what MixMonitor and the disk say to it.
 
-Which rules apply when is the recorder's affair.
+Which rules apply when is the recorder's affair. Over 300 lines: every report and every end touches the same few
+dictionaries of what waits, runs and is being replaced, and they have to change together.
 """
 
 from collections import Counter
