@@ -43,12 +43,17 @@ def read_users(path: Path) -> Directory:
 
     The default users.yml need not be there: without it a user is the endpoint of the channel.
     """
-    if path == DEFAULT_USERS and not path.exists():
-        return Directory()
-    text, problem = read_text(path)
+    text, problem = read_users_text(path)
     if problem is not None:
         raise BadInputError((problem,))
-    return parse_users(text, str(path))
+    return parse_users(text, str(path)) if text is not None else Directory()
+
+
+def read_users_text(path: Path) -> tuple[str | None, Problem | None]:
+    """The text of users.yml, or why there is none; neither where it is the default one and not there."""
+    if path == DEFAULT_USERS and not path.exists():
+        return None, None
+    return read_text(path)
 
 
 def read_rules(where: Path | Sequence[Path], directory: Directory) -> RuleSet:

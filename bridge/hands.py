@@ -47,7 +47,7 @@ class Hands:
         self._spool = spool
         self._inspector = inspector
         self._clock = clock
-        self._days: set[str] = set()
+        self._day = ""
         self.file_unseen: SectionKey | None = None
 
     async def perform(self, act: Act) -> Report:
@@ -87,7 +87,7 @@ class Hands:
     async def _prepare_day(self, path: str) -> None:
         """The day's folder. Where we cannot make it Asterisk still may: MixMonitor makes folders by itself."""
         day = path.rsplit("/", 1)[0]
-        if day in self._days:
+        if day == self._day:
             return
         try:
             async with asyncio.timeout(_DAY_WITHIN_S):
@@ -95,7 +95,7 @@ class Hands:
         except (OSError, MediaError) as error:
             log.error("day-folder-not-made", day=day, problem=str(error) or type(error).__name__)
             return
-        self._days = {day}
+        self._day = day
 
     async def _stop(self, act: StopMixMonitor) -> Report:
         try:

@@ -10,7 +10,7 @@ from bridge.core.document import in_order
 from bridge.core.errors import BadInputError, Problem
 from bridge.core.people import Directory, parse_users
 from bridge.core.rules import RuleSet, parse_rules
-from bridge.files import DEFAULT_USERS, read_rule_texts, read_text
+from bridge.files import read_rule_texts, read_users_text
 
 _NAME = "last-good-rules.json"
 
@@ -48,13 +48,11 @@ def read(config: Config) -> Rulebook:
     The default users.yml need not be there.
     """
     texts, problems = read_rule_texts(config.rules)
-    users = ""
-    if config.users != DEFAULT_USERS or config.users.exists():
-        users, problem = read_text(config.users)
-        if problem is not None:
-            problems.append(problem)
+    users, problem = read_users_text(config.users)
+    if problem is not None:
+        problems.append(problem)
     try:
-        book = parse((str(config.users), users), tuple(texts))
+        book = parse((str(config.users), users or ""), tuple(texts))
     except BadInputError as error:
         raise BadInputError(in_order([*problems, *error.problems])) from None
     if problems:

@@ -154,7 +154,7 @@ class AmiProtocol(AMIProtocol):  # type: ignore[misc]  # panoramisk has no types
 
     def _item_id(self, block: bytes) -> bytes | None:
         """The ActionID of an item of a list that somebody waits for; it stands right behind the event's name."""
-        found = _ITEM.match(block)
+        found = _ITEM.match(block) if self.responses else None
         return found[1] if found is not None and found[1].decode("utf-8", "replace") in self.responses else None
 
     def _of_a_torn_item(self, block: bytes) -> bool:

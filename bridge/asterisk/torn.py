@@ -23,19 +23,31 @@ _LINES = (
     "Priority",
     "Uniqueid",
 )
-_SNAPSHOT = re.compile(
-    rb"\r\n([A-Za-z]*)Channel: [^\r]*"
-    + b"".join(rb"\r\n\1" + line.encode() + rb": [^\r]*" for line in _LINES)
-    + rb"(?:\r\n\1Tenantid: [^\r]*)?\r\n\1Linkedid: "
-)
+
+
+def _told(first: bytes, prefix: bytes) -> re.Pattern[bytes]:
+    """A channel's lines, whole and in order; `prefix` is what stands before each name (`Dest`, `LocalOne`)."""
+    lines = b"".join(rb"\r\n" + prefix + line.encode() + rb": [^\r]*" for line in _LINES)
+    tenant = rb"(?:\r\n" + prefix + rb"Tenantid: [^\r]*)?"
+    return re.compile(first + rb"Channel: [^\r]*" + lines + tenant + rb"\r\n" + prefix + rb"Linkedid: ")
+
+
+_SNAPSHOT = _told(rb"\r\n([A-Za-z]*)", rb"\1")
+_PLAIN = _told(rb"\r\n", b"")
+_CHANNEL = b"\r\nChannel: "
 _FIRST = re.compile(rb"\r\n[A-Za-z]*ChannelStateDesc: ")
 _LAST = re.compile(rb"\r\n[A-Za-z]*(?:Uniqueid|Linkedid): ")
 _MIDDLE = re.compile(rb"\r\n[A-Za-z]*ConnectedLineName: ")
+_ONCE = (b"ChannelStateDesc: ", b"ConnectedLineName: ", b"Uniqueid: ", b"Linkedid: ")
+_UNKNOWN = b"\r\nCallerIDNum: <unknown>\r\nCallerIDName: <unknown>\r\nConnectedLineNum: <unknown>"
 _TAIL = b"\r\nConnectedLineName: "
 
 
 def is_torn(block: bytes) -> bool:
     """Whether a message that tells of channels does so in other lines than Asterisk's own."""
+    # Most events tell of one channel, and need no more than this; every event comes through here.
+    if _PLAIN.match(block, max(0, block.find(_CHANNEL))) and all(block.count(name) == 1 for name in _ONCE):
+        return False
     told = len(_FIRST.findall(block))
     if not told:
         # The rest of a torn message begins with what the caller wrote.
@@ -57,7 +69,6 @@ def mended(block: bytes, pieces: list[bytes]) -> bytes | None:
     if end is None:
         return None
     end = b"\r\n" + end
-    kept = [line for line in block.split(b"\r\n") if not line.startswith((b"CallerID", b"ConnectedLine"))]
-    unknown = [b"CallerIDNum: <unknown>", b"CallerIDName: <unknown>", b"ConnectedLineNum: <unknown>"]
-    head = [line for line in kept if line.startswith((b"Event: ", b"ActionID: ", b"Bridge", b"Channel"))]
-    return b"\r\n".join([*head, *unknown]) + end[end.rindex(_TAIL) :]
+    # What stands before the first raw line is Asterisk's own.
+    head, _, _ = block.partition(b"\r\nCallerIDNum: ")
+    return head + _UNKNOWN + end[end.rindex(_TAIL) :]

@@ -265,10 +265,6 @@ def _name(value: str) -> str:
     return "" if value == "<unknown>" else unescape(value)
 
 
-def _channel(message: Headers, at: datetime) -> Event | None:
-    return channel_seen(message, at)
-
-
 def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
     """A channel as Newchannel and CoreShowChannel both describe it."""
     uniqueid = message.header("Uniqueid")
@@ -402,7 +398,7 @@ def _mixmonitor_stop(message: Headers, at: datetime) -> Event | None:
 
 
 PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
-    "Newchannel": _channel,
+    "Newchannel": channel_seen,
     "Newstate": _state,
     "Rename": _rename,
     "NewCallerid": _callerid,

@@ -48,14 +48,11 @@ class Recorder:
         self, rules: RuleSet, people: People, files: Mapping[tuple[RecordId, RuleId], int] | None = None
     ) -> None:
         self._out: list[d.Decision] = []
-        self.tracker = CallTracker(rules.variables())
+        self.tracker = CallTracker()
         self.sectioner = Sectioner(self.tracker, people, self._out, files or {})
-        self.rules = rules
-        self.people = people
+        self.use_rules(rules, people)
         self.stretches: dict[int, Stretch] = {}
         self.answers: dict[CallId, Answers] = {}
-        self._early = self._has_early(rules)
-        self._named = self._users_named(rules)
         self._before: dict[CallId, Stretch] = {}
         self._befores = 0
         self._kept: dict[CallId, dict[RuleId, Kept]] = {}
@@ -107,16 +104,8 @@ class Recorder:
         self.rules = rules
         self.people = self.sectioner.people = people
         self.tracker.variables = rules.variables()
-        self._early = self._has_early(rules)
-        self._named = self._users_named(rules)
-
-    @staticmethod
-    def _has_early(rules: RuleSet) -> bool:
-        return any(placed.rule.start is not Start.TALK for placed in rules.rules)
-
-    @staticmethod
-    def _users_named(rules: RuleSet) -> dict[RuleId, frozenset[Identity]]:
-        return {placed.rule.id: placed.users for placed in rules.rules}
+        self._early = any(placed.rule.start is not Start.TALK for placed in rules.rules)
+        self._named = {placed.rule.id: placed.users for placed in rules.rules}
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:
         """What may be recorded of a call now: the time before a talk, and its talks."""

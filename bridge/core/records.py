@@ -108,7 +108,6 @@ class FactKind(StrEnum):
     TALK_BEGAN = "talk.began"
     TALK_CHANGED = "talk.changed"
     TALK_ENDED = "talk.ended"
-    RULES_ASKED = "rules.asked"
     SECTION_REQUESTED = "section.requested"
     SECTION_RECORDING = "section.recording"
     SECTION_PAUSED = "section.paused"

@@ -15,7 +15,7 @@ from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.book import SectionBook
-from bridge.core.errors import AsteriskUnreachableError
+from bridge.core.errors import AsteriskTimeoutError, AsteriskUnreachableError
 from bridge.core.ids import RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import Candidate, choose
 from bridge.core.monitors import Monitors
@@ -29,8 +29,7 @@ from bridge.core.tracker import CallTracker
 STOP_AGAIN_S = 5.0
 """How long after a StopMixMonitor without an answer the next one is sent."""
 
-
-_NO_ANSWER = frozenset({"asterisk-unreachable", "asterisk-timeout", "asterisk-message-torn"})
+_NO_ANSWER = frozenset({AsteriskUnreachableError.code, AsteriskTimeoutError.code})
 _TRIES = 6
 
 
@@ -315,10 +314,10 @@ class Sectioner:
     # Reports
 
     def _accepted(self, report: d.MixMonitorAccepted, now: datetime) -> None:
+        self._asked.pop(report.key, None)
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.ACCEPTED):
             return
-        self._asked.pop(report.key, None)
         known = self.book.move(
             section, SectionEvent.ACCEPTED, report.at, mixmonitor_id=report.mixmonitor_id, started_at=report.at
         )
@@ -339,11 +338,11 @@ class Sectioner:
             self._out.append(d.WatchFile(known.key, d.wav_of(known)))
 
     def _refused(self, report: d.MixMonitorRefused, now: datetime) -> None:
+        asked = self._asked.pop(report.key, None)
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.REFUSED):
             return
         self.monitors.not_started(section.leg)
-        asked = self._asked.pop(report.key, None)
         longest = self._longest.pop(report.key, None)
         before = self._replaces.pop(report.key, None)
         if before is not None and longest is not None and self.book.get(before) is not None:
@@ -404,7 +403,6 @@ class Sectioner:
             section = self.book.get(key)
             if section is not None and section.state in RUNNING:
                 self._take_over(section, longest, now)
-
         for key in [key for key, at in self._unstopped.items() if at is not None and at <= tick.at]:
             del self._unstopped[key]
             section = self.book.get(key)

@@ -80,3 +80,14 @@ async def test_a_torn_event_is_the_last_of_its_connection_and_the_next_begins_wi
         assert isinstance(lost, Lost)
         assert lost.code == "asterisk-message-torn"
         assert isinstance(again, Connected)
+
+
+def test_the_quick_look_says_what_the_thorough_one_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [block for path in sorted(FIXTURES.glob("*/events.ami")) for block in blocks(path)]
+    told += [
+        piece for number in (b"1\r\nLinkedid: 2", b"1\r\n\r\n" + FORGED) for piece in event(number).split(b"\r\n\r\n")
+    ]
+    quick = [is_torn(block) for block in told]
+    monkeypatch.setattr("bridge.asterisk.torn._ONCE", (b"no message has this",))
+    assert [is_torn(block) for block in told] == quick
+    assert 0 < sum(quick) < len(quick)
