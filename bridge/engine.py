@@ -9,12 +9,12 @@ from datetime import datetime
 
 import structlog
 
-from bridge.core.decisions import Act, Decision, Report, Tick
+from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
 from bridge.core.errors import StoreError
 from bridge.core.messages import Event
 from bridge.core.recorder import Recorder
 from bridge.core.records import NumberedFact
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection, Store
+from bridge.core.store import CHANGES, AppendFact, Change, Store
 from bridge.inbox import Inbox
 
 log = structlog.get_logger()
@@ -22,7 +22,6 @@ log = structlog.get_logger()
 Input = Event | Report | AppendFact
 """What comes in: AMI's events, the acts' reports, and facts that need no deciding (Asterisk is there, or away)."""
 
-_CHANGES = (AppendFact, PutSection, AddJournalEntry, AddCdr)
 _BATCH = 1000
 _INBOX_BOUND = 10_000
 _UNKEPT_BOUND = 200_000
@@ -78,7 +77,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._acting, return_exceptions=True)
         leftover = self._decide(await self._inbox.take(len(self._inbox), 0))
-        await self._keep([change for change in leftover if isinstance(change, _CHANGES)])
+        await self._keep([change for change in leftover if isinstance(change, CHANGES)])
 
     def _until_wake(self) -> float | None:
         waits = [_AGAIN_S] if self._unkept else []
@@ -104,9 +103,9 @@ class Engine:
         return decisions
 
     async def _keep_and_act(self, decisions: list[Decision]) -> None:
-        await self._keep([change for change in decisions if isinstance(change, _CHANGES)])
+        await self._keep([change for change in decisions if isinstance(change, CHANGES)])
         for decision in decisions:
-            if not isinstance(decision, _CHANGES):
+            if isinstance(decision, ACTS):
                 task = asyncio.create_task(self._act(decision))
                 self._acting.add(task)
                 task.add_done_callback(self._acting.discard)

@@ -1,12 +1,15 @@
 """What the recorder asks of the edges, and what the edges tell it back.
 
-A decision is either something to keep (`store.Change`) or something to do (`Act`). What is to be kept is on disk
-before anything is done. Every act is answered by exactly one report, also where it failed or took too long.
+A decision is something to keep (`store.Change`), something to do (`Act`), or what to tell one who has asked
+(`commands.Answer`). What is to be kept is on disk before anything is done or told. Every act is answered by exactly one
+report, also where it failed or took too long.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, get_args
 
+from bridge.core.commands import Answer
 from bridge.core.ids import SectionKey, Uniqueid
 from bridge.core.records import AudioReport, Section
 from bridge.core.store import Change
@@ -74,6 +77,26 @@ class StopMixMonitor:
 
 
 @dataclass(frozen=True, slots=True)
+class MuteMixMonitor:
+    """Have the MixMonitor with this id on `leg` write silence, or (`muted` False) the talk again."""
+
+    key: SectionKey
+    leg: Uniqueid
+    mixmonitor_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeMixMonitor:
+    """See whether the MixMonitor with this id still runs on `leg`; `muted` is how it is, and stays."""
+
+    key: SectionKey
+    leg: Uniqueid
+    mixmonitor_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WatchFile:
     """See whether the WAV has appeared where we look for it."""
 
@@ -89,8 +112,10 @@ class InspectFile:
     wav: Wav
 
 
-Act = StartMixMonitor | StopMixMonitor | WatchFile | InspectFile
-Decision = Change | Act
+Act = StartMixMonitor | StopMixMonitor | MuteMixMonitor | ProbeMixMonitor | WatchFile | InspectFile
+ACTS: Final = get_args(Act)
+"""Its types, for isinstance."""
+Decision = Change | Act | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +152,34 @@ class StopUnanswered:
     at: datetime
     key: SectionKey
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuteAnswered:
+    """MixMonitorMute answered Success: the MixMonitor writes silence (`muted`), or the talk again."""
+
+    at: datetime
+    key: SectionKey
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MuteUnanswered:
+    """MixMonitorMute was refused or not answered: what the MixMonitor writes is not known."""
+
+    at: datetime
+    key: SectionKey
+    muted: bool
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class MixMonitorProbed:
+    """Whether the MixMonitor still runs; True also where Asterisk could not be asked."""
+
+    at: datetime
+    key: SectionKey
+    runs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +222,9 @@ Report = (
     | MixMonitorRefused
     | StopAnswered
     | StopUnanswered
+    | MuteAnswered
+    | MuteUnanswered
+    | MixMonitorProbed
     | FileWatched
     | FileInspected
     | FileUnreadable

@@ -121,3 +121,105 @@ class TooManyStreamsError(RecbridgeError):
     """As many live streams run as there may be."""
 
     code = "too-many-streams"
+
+
+class ControlError(RecbridgeError):
+    """A start, stop, pause or resume that cannot be done; nothing changed unless the class says so."""
+
+    code = "control-error"
+
+
+class UnknownChannelError(ControlError):
+    """There is no such channel in a call that the one who asks may see."""
+
+    code = "no-such-channel"
+
+
+class ForbiddenControlError(ControlError):
+    """The one who asks has not the right."""
+
+    code = "control-forbidden"
+
+
+class NotAllowedByRulesError(ForbiddenControlError):
+    """No on-demand rule that applies allows this user to record."""
+
+    code = "not-allowed-by-rules"
+
+
+class PauseNotAllowedError(ForbiddenControlError):
+    """None of the rules that record the call lets this user pause it (`pause: user`)."""
+
+    code = "pause-not-allowed"
+
+
+class NotYourRecordingError(ForbiddenControlError):
+    """Somebody else has started what is recorded, or paused it."""
+
+    code = "recording-of-another"
+
+
+class ControlStateError(ControlError):
+    """The call or its recording is in no state for this."""
+
+    code = "control-state"
+
+
+class LocalChannelError(ControlStateError):
+    """A Local channel is no party: nothing is recorded on it."""
+
+    code = "local-channel"
+
+
+class NotInTalkError(ControlStateError):
+    """The channel is not connected with another party."""
+
+    code = "not-in-talk"
+
+
+class AlreadyRecordingError(ControlStateError):
+    """Every rule that allows it records already, started by the one who asks."""
+
+    code = "already-recording"
+
+
+class RecordedByAnotherError(ControlStateError):
+    """Another user has started this recording."""
+
+    code = "recorded-by-another"
+
+
+class AutomaticRecordingError(ControlStateError):
+    """What is recorded is recorded by the system, and nobody can stop it."""
+
+    code = "recording-automatic"
+
+
+class NotRecordingError(ControlStateError):
+    """There is nothing to stop or to pause."""
+
+    code = "not-recording"
+
+
+class RecordPausedError(ControlStateError):
+    """The record is paused: nothing begins before it is resumed."""
+
+    code = "record-paused"
+
+
+class NotPausedError(ControlStateError):
+    """The record is not paused."""
+
+    code = "not-paused"
+
+
+class TalkOverError(ControlStateError):
+    """The talk ended before Asterisk had confirmed."""
+
+    code = "talk-over"
+
+
+class NotConfirmedError(ControlError):
+    """Asterisk did not confirm. A pause has stopped the recording; a start that came too late is stopped."""
+
+    code = "not-confirmed"

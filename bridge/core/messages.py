@@ -181,6 +181,40 @@ class VariableSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelHeld:
+    """Hold or Unhold: the channel's phone has put the others on hold (`held`), or taken them back."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordToggled:
+    """UserEvent(RecordToggle): on this channel's phone the record key was pressed."""
+
+    at: datetime
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecordToggled:
+    """UserEvent(CallRecordToggle), or `*26` was dialled: this channel's user turns its call recording on or off."""
+
+    at: datetime
+    uniqueid: Uniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """DTMFEnd: a key was pressed on this channel's phone."""
+
+    at: datetime
+    uniqueid: Uniqueid
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
 class MixMonitorStarted:
     """MixMonitorStart: somebody's, on this channel; Asterisk does not say whose."""
 
@@ -233,10 +267,20 @@ Event = (
     | LocalOptimizationEnded
     | QueueCallerJoined
     | VariableSet
+    | ChannelHeld
+    | RecordToggled
+    | CallRecordToggled
+    | DigitPressed
     | MixMonitorStarted
     | MixMonitorStopped
     | SnapshotTaken
 )
+
+CALL_RECORD_EXTENSION = "*26"
+"""Dialled, it turns the recording of a user's calls on or off (Wazo's `callrecord`)."""
+
+DTMF = "DTMFEnd"
+"""The event of a key: digits can be anybody's secret, so it is asked for only where the configuration says so."""
 
 _UP = "6"
 _DIALED_BY = frozenset({"AppDial", "AppDial2", "AppQueue"})
@@ -387,6 +431,37 @@ def _varset(message: Headers, at: datetime) -> Event | None:
     return variable_set(message.header("Uniqueid"), message.header("Variable"), value, at)
 
 
+def _hold(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    return ChannelHeld(at, Uniqueid(uniqueid), message.header("Event") == "Hold") if uniqueid else None
+
+
+_USER_EVENTS: Mapping[str, Callable[[datetime, Uniqueid], Event]] = {
+    "recordtoggle": RecordToggled,
+    "callrecordtoggle": CallRecordToggled,
+}
+
+
+def _user_event(message: Headers, at: datetime) -> Event | None:
+    # The first Uniqueid is the channel's own; headers of the same name may follow from the dialplan.
+    kind, uniqueid = _USER_EVENTS.get(message.header("UserEvent").lower()), message.header("Uniqueid")
+    return kind(at, Uniqueid(uniqueid)) if kind is not None and uniqueid else None
+
+
+def _newexten(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    if message.header("Extension") != CALL_RECORD_EXTENSION or not uniqueid:
+        return None
+    return CallRecordToggled(at, Uniqueid(uniqueid))
+
+
+def _dtmf(message: Headers, at: datetime) -> Event | None:
+    uniqueid, digit = message.header("Uniqueid"), message.header("Digit")
+    if message.header("Direction") != "Received" or not uniqueid or not digit:
+        return None
+    return DigitPressed(at, Uniqueid(uniqueid), digit)
+
+
 def _mixmonitor_start(message: Headers, at: datetime) -> Event | None:
     uniqueid = message.header("Uniqueid")
     return MixMonitorStarted(at, Uniqueid(uniqueid)) if uniqueid else None
@@ -413,10 +488,15 @@ PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
     "LocalOptimizationEnd": _local(LocalOptimizationEnded),
     "QueueCallerJoin": _queue_join,
     "VarSet": _varset,
+    "Hold": _hold,
+    "Unhold": _hold,
+    "UserEvent": _user_event,
+    "Newexten": _newexten,
+    DTMF: _dtmf,
     "MixMonitorStart": _mixmonitor_start,
     "MixMonitorStop": _mixmonitor_stop,
 }
-"""The events that are understood, by Asterisk's name: also what Asterisk is asked to send."""
+"""The events that are understood, by Asterisk's name: also what Asterisk is asked to send, DTMF only if wanted."""
 
 
 def asterisk_time(message: Headers, received_at: datetime) -> datetime:

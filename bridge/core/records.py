@@ -119,6 +119,13 @@ class FactKind(StrEnum):
     SECTION_ALARM = "section.alarm"
     FOREIGN_MIXMONITOR = "mixmonitor.foreign"
     LEG_COMPROMISE = "section.least-bad-leg"
+    RECORD_OFFERED = "record.offered"
+    RECORD_STARTED = "record.started"
+    RECORD_STOPPED = "record.stopped"
+    RECORD_PAUSED = "record.paused"
+    RECORD_RESUMED = "record.resumed"
+    CONTROL_REFUSED = "control.refused"
+    USER_FLAGS_SET = "user.flags"
     JOURNAL_ENTRY = "journal.entry"
     RULES_LOADED = "rules.loaded"
     ASTERISK_CONNECTED = "asterisk.connected"
@@ -150,6 +157,32 @@ class NumberedFact:
 
     number: FactNumber
     fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A user's wish that a rule records on demand: it holds until the user stops it or the call is over."""
+
+    record_id: RecordId
+    rule_id: RuleId
+    call_id: CallId
+    owner: Identity
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause of a record by a user. `admin`: it covers all rules; else those that let the user pause.
+
+    `resumed` are the rules that have gone on by themselves since (`pause_at_most`).
+    """
+
+    record_id: RecordId
+    call_id: CallId
+    by: Identity
+    admin: bool
+    since: datetime
+    resumed: tuple[RuleId, ...] = ()
 
 
 class JournalResult(StrEnum):

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol, get_args
 
 from bridge.core.access import Token
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
-from bridge.core.records import Cdr, Fact, JournalEntry, NumberedEntry, NumberedFact, Section
+from bridge.core.people import UserFlags
+from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Pause, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,49 @@ class AddCdr:
     cdr: Cdr
 
 
-Change = AppendFact | PutSection | AddJournalEntry | AddCdr
+@dataclass(frozen=True, slots=True)
+class PutDemand:
+    """Keep a demand: a new row, or the row of its record and rule with these values."""
+
+    demand: Demand
+
+
+@dataclass(frozen=True, slots=True)
+class EndDemand:
+    """Forget a demand, if there is one."""
+
+    record_id: RecordId
+    rule_id: RuleId
+
+
+@dataclass(frozen=True, slots=True)
+class PutPause:
+    """Keep a pause: a new row, or the row of its record and user with these values."""
+
+    pause: Pause
+
+
+@dataclass(frozen=True, slots=True)
+class EndPause:
+    """Forget a user's pause of a record, if there is one."""
+
+    record_id: RecordId
+    by: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class PutUserFlags:
+    """Keep what a user wants recorded; it stands over users.yml."""
+
+    identity: Identity
+    flags: UserFlags
+
+
+Change = AppendFact | PutSection | AddJournalEntry | AddCdr | PutDemand | EndDemand | PutPause | EndPause | PutUserFlags
 """One thing to keep. A batch of them is one commit: all or none."""
+
+CHANGES: Final = get_args(Change)
+"""Its types, for isinstance."""
 
 
 class Store(Protocol):
@@ -62,6 +104,15 @@ class Store(Protocol):
 
     async def open_sections(self) -> Sequence[Section]:
         """Sections that are in no final state (stored, failed, lost)."""
+
+    async def demands(self) -> Sequence[Demand]:
+        """All that are kept, oldest first."""
+
+    async def pauses(self) -> Sequence[Pause]:
+        """All that are kept, oldest first."""
+
+    async def user_flags(self) -> Mapping[Identity, UserFlags]:
+        """What users have changed of their flags."""
 
     async def file_numbers(self, since: datetime) -> Mapping[tuple[RecordId, RuleId], int]:
         """The highest section number of each record and rule that was requested since then (aware)."""

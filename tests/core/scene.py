@@ -60,10 +60,10 @@ class Scene:
                     self.entries.append(entry)
                 case AddCdr(cdr):
                     self.cdrs.append(cdr)
-                case _:
-                    self.acts.append(decision)
+                case act if isinstance(act, d.ACTS):
+                    self.acts.append(act)
                     if self.answers:
-                        self.answer(decision, now)
+                        self.answer(act, now)
 
     def answer(self, act: d.Act, now: datetime) -> None:
         match act:
