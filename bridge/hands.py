@@ -16,7 +16,12 @@ from bridge.core.decisions import (
     FileWatched,
     InspectFile,
     MixMonitorAccepted,
+    MixMonitorProbed,
     MixMonitorRefused,
+    MuteAnswered,
+    MuteMixMonitor,
+    MuteUnanswered,
+    ProbeMixMonitor,
     Report,
     StartMixMonitor,
     StopAnswered,
@@ -58,6 +63,10 @@ class Hands:
                     return await self._start(act)
                 case StopMixMonitor():
                     return await self._stop(act)
+                case MuteMixMonitor():
+                    return await self._mute(act)
+                case ProbeMixMonitor():
+                    return await self._probe(act)
                 case WatchFile():
                     return await self._watch(act)
                 case InspectFile():
@@ -100,12 +109,30 @@ class Hands:
     async def _stop(self, act: StopMixMonitor) -> Report:
         try:
             await mixmonitor.stop(self._connection, act.leg, MixMonitorId(act.mixmonitor_id))
-        except AsteriskRefusedError as error:
+        except AsteriskError as error:
+            if not (isinstance(error, AsteriskRefusedError) and mixmonitor.is_gone(error)):
+                log.warning("mixmonitor-not-stopped", section=_name(act.key), code=error.code, problem=error.message)
+                return StopUnanswered(self._clock(), act.key, error.code)
             # The channel, or this MixMonitor on it, is gone already: then its file is closed.
             log.debug("nothing-to-stop", section=_name(act.key), answer=error.message)
-        except AsteriskError as error:
-            return StopUnanswered(self._clock(), act.key, error.code)
         return StopAnswered(self._clock(), act.key)
+
+    async def _mute(self, act: MuteMixMonitor) -> Report:
+        try:
+            await mixmonitor.mute(self._connection, act.leg, MixMonitorId(act.mixmonitor_id), muted=act.muted)
+        except AsteriskError as error:
+            name, problem = _name(act.key), error.message
+            log.warning("mixmonitor-not-muted", section=name, muted=act.muted, code=error.code, problem=problem)
+            return MuteUnanswered(self._clock(), act.key, act.muted, error.code)
+        return MuteAnswered(self._clock(), act.key, act.muted)
+
+    async def _probe(self, act: ProbeMixMonitor) -> Report:
+        try:
+            running = await mixmonitor.runs(self._connection, act.leg, MixMonitorId(act.mixmonitor_id), muted=act.muted)
+        except AsteriskError as error:
+            log.warning("mixmonitor-not-probed", section=_name(act.key), code=error.code, problem=error.message)
+            running = True
+        return MixMonitorProbed(self._clock(), act.key, running)
 
     async def _watch(self, act: WatchFile) -> Report:
         here = self._spool.local_path(act.wav.mixed)
@@ -150,6 +177,10 @@ def _gave_up(act: Act, at: datetime, message: str) -> Report:
             return MixMonitorRefused(at, act.key, "internal-error", message)
         case StopMixMonitor():
             return StopUnanswered(at, act.key, "internal-error")
+        case MuteMixMonitor():
+            return MuteUnanswered(at, act.key, act.muted, "internal-error")
+        case ProbeMixMonitor():
+            return MixMonitorProbed(at, act.key, runs=True)
         case WatchFile():
             return FileWatched(at, act.key, seen=False)
         case InspectFile():

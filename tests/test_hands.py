@@ -1,19 +1,41 @@
-"""What the hands report when the spool is not as it should be."""
+"""What the hands report when the spool or Asterisk is not as it should be."""
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import structlog
 
 from bridge.asterisk.connection import AmiConnection
-from bridge.core.decisions import FileWatched, MixMonitorRefused, StartMixMonitor, WatchFile, Wav
+from bridge.asterisk.manager import Response
+from bridge.asterisk.wire import Fields
+from bridge.core.decisions import (
+    FileWatched,
+    MixMonitorProbed,
+    MixMonitorRefused,
+    MuteAnswered,
+    MuteMixMonitor,
+    MuteUnanswered,
+    ProbeMixMonitor,
+    StartMixMonitor,
+    StopAnswered,
+    StopMixMonitor,
+    StopUnanswered,
+    WatchFile,
+    Wav,
+)
 from bridge.core.ids import RecordId, RuleId, SectionKey, Uniqueid
 from bridge.daemon import utc_now
 from bridge.hands import Hands
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
+from tests.asterisk.fake_server import Action, FakeAsterisk, fake_asterisk
+from tests.asterisk.harness import connected, running
 
+LEG = Uniqueid("1.1")
 KEY = SectionKey(RecordId("1-1_1-2"), RuleId(1), 1)
 
 
@@ -55,3 +77,103 @@ async def test_a_disk_that_hangs_does_not_keep_mixmonitor_from_being_asked_for(t
         await inspector.close()
     assert isinstance(report, MixMonitorRefused)  # by the connection that is not there
     assert report.code == "asterisk-unreachable"
+
+
+@asynccontextmanager
+async def hands_on(tmp_path: Path, **refusals: str) -> AsyncIterator[tuple[Hands, FakeAsterisk]]:
+    """Hands on an Asterisk that refuses these actions with these words."""
+
+    def refusing(words: str) -> Callable[[FakeAsterisk, Action], bytes]:
+        return lambda fake, action: fake.no(action, words)
+
+    inspector = MediaInspector()
+    try:
+        async with fake_asterisk() as fake, running(fake) as connection:
+            await connected(connection)
+            fake.answers = {name: refusing(words) for name, words in refusals.items()}
+            yield Hands(connection, Spool(tmp_path, str(tmp_path)), inspector, utc_now), fake
+    finally:
+        await inspector.close()
+
+
+@pytest.mark.parametrize("words", ["No such channel", "Could not stop monitoring channel"])
+async def test_a_mixmonitor_that_is_gone_counts_as_stopped(tmp_path: Path, words: str) -> None:
+    async with hands_on(tmp_path, StopMixMonitor=words) as (hands, _):
+        report = await hands.perform(StopMixMonitor(KEY, LEG, "0x1"))
+    assert isinstance(report, StopAnswered)
+
+
+async def test_a_stop_that_asterisk_does_not_allow_is_not_taken_for_one(tmp_path: Path) -> None:
+    async with hands_on(tmp_path, StopMixMonitor="Permission denied") as (hands, _):
+        report = await hands.perform(StopMixMonitor(KEY, LEG, "0x1"))
+    assert isinstance(report, StopUnanswered)
+    assert report.code == "asterisk-refused"
+
+
+@pytest.mark.parametrize("muted", [True, False])
+async def test_a_mute_is_reported_once_asterisk_has_confirmed_it(tmp_path: Path, muted: bool) -> None:
+    async with hands_on(tmp_path) as (hands, fake):
+        report = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted))
+    assert isinstance(report, MuteAnswered)
+    assert (report.key, report.muted) == (KEY, muted)
+    assert fake.names()[-1] == "MixMonitorMute"
+
+
+@pytest.mark.parametrize("words", ["No such channel", "Cannot set mute flag", "Permission denied"])
+async def test_a_mute_that_is_refused_is_never_reported_as_done(tmp_path: Path, words: str) -> None:
+    async with hands_on(tmp_path, MixMonitorMute=words) as (hands, _):
+        report = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted=True))
+    assert isinstance(report, MuteUnanswered)
+    assert (report.key, report.muted, report.code) == (KEY, True, "asterisk-refused")
+
+
+@pytest.mark.parametrize(
+    ("refusals", "runs"),
+    [
+        ({}, True),
+        ({"MixMonitorMute": "No such channel"}, False),
+        ({"MixMonitorMute": "Cannot set mute flag"}, False),
+        ({"MixMonitorMute": "Permission denied"}, True),
+    ],
+)
+async def test_a_probe_says_gone_only_where_asterisk_says_so(
+    tmp_path: Path, refusals: dict[str, str], runs: bool
+) -> None:
+    async with hands_on(tmp_path, **refusals) as (hands, _):
+        report = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=False))
+    assert isinstance(report, MixMonitorProbed)
+    assert (report.key, report.runs) == (KEY, runs)
+
+
+async def test_without_asterisk_a_mute_is_unanswered_and_what_ran_counts_as_running(tmp_path: Path) -> None:
+    inspector = MediaInspector()
+    try:
+        hands = Hands(AmiConnection("127.0.0.1", 1, "bridge", "x"), Spool(tmp_path, "/spool"), inspector, utc_now)
+        muted = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted=True))
+        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=True))
+    finally:
+        await inspector.close()
+    assert isinstance(muted, MuteUnanswered)
+    assert muted.code == "asterisk-unreachable"
+    assert isinstance(probed, MixMonitorProbed)
+    assert probed.runs
+
+
+async def test_our_own_mistake_is_reported_as_the_worse_case(tmp_path: Path) -> None:
+    class Mistaken(AmiConnection):
+        async def action(
+            self, name: str, fields: Fields, deadline_s: float | None = None, *, must_succeed: bool = True
+        ) -> Response:
+            raise RuntimeError(name)
+
+    inspector = MediaInspector()
+    try:
+        hands = Hands(Mistaken("127.0.0.1", 1, "bridge", "x"), Spool(tmp_path, "/spool"), inspector, utc_now)
+        muted = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted=False))
+        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=True))
+    finally:
+        await inspector.close()
+    assert isinstance(muted, MuteUnanswered)
+    assert (muted.muted, muted.code) == (False, "internal-error")
+    assert isinstance(probed, MixMonitorProbed)
+    assert probed.runs

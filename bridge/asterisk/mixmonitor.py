@@ -1,4 +1,4 @@
-"""Starting and stopping one MixMonitor."""
+"""Starting, stopping, muting one MixMonitor, and seeing whether it runs."""
 
 import re
 from dataclasses import dataclass
@@ -14,6 +14,11 @@ MixMonitorId = NewType("MixMonitorId", str)
 
 # A comma would begin the options, a second one a command for the shell.
 _PATH = re.compile(r"/[A-Za-z0-9._/-]+")
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+_NO_CHANNEL = "No such channel"
+_NOT_STOPPED = "Could not stop monitoring channel"
+_NOT_MUTED = "Cannot set mute flag"
 
 
 class Acts(Protocol):
@@ -78,12 +83,75 @@ async def stop(asterisk: Acts, leg: Uniqueid, mixmonitor_id: MixMonitorId, deadl
     """Stop exactly this one; on return its file is closed.
 
     Raises as `start`. AsteriskRefusedError says `No such channel` after a hangup (its file is then closed as well, some
-    milliseconds later) and `Could not stop monitoring channel` for an id that does not run there (measured).
+    milliseconds later) and `Could not stop monitoring channel` for an id that does not run there, another channel's too
+    (measured on 22.10 and 16.28): `is_gone` tells these from a stop that was not done.
     """
     if not mixmonitor_id:
         # Without an id Asterisk stops the newest one on the channel, whoever started it.
         raise InvalidAmiValueError("no MixMonitor is stopped without its id", leg=leg)
     await asterisk.action("StopMixMonitor", {"Channel": leg, "MixMonitorID": mixmonitor_id}, deadline_s)
+
+
+def is_gone(refusal: AsteriskRefusedError) -> bool:
+    """Whether a stop was refused because there is nothing to stop any more; else it may go on writing."""
+    return refusal.message.startswith((_NO_CHANNEL, _NOT_STOPPED))
+
+
+async def mute(
+    asterisk: Acts, leg: Uniqueid, mixmonitor_id: MixMonitorId, deadline_s: float = 5.0, *, muted: bool
+) -> None:
+    """Have exactly this one write silence, or the talk again; on return it does.
+
+    All its files do (mixed, `receive`, `transmit`), both directions; their timeline goes on, and they stay in step. No
+    other MixMonitor on the channel is touched; the same state once more is Success (measured on 22.10).
+
+    Raises as `start`. AsteriskRefusedError says `Cannot set mute flag` for an id that does not run on the channel, and
+    `No such channel`. It is raised, too, and nothing sent, by an Asterisk that takes no notice of the id (before 18.18
+    and 20.3): 16.28 answers Success to any id, and mutes the channel's oldest MixMonitor alone, whoever started it
+    (measured), so its Success does not mean that this one is silent.
+    """
+    if not mixmonitor_id:
+        # Without an id Asterisk mutes all on the channel, whoever started them.
+        raise InvalidAmiValueError("no MixMonitor is muted without its id", leg=leg)
+    version = await _version(asterisk, deadline_s)
+    if not _mutes_by_id(version):
+        raise AsteriskRefusedError(f"Asterisk {version} cannot mute one MixMonitor: 18.18 or 20.3 can", leg=leg)
+    await asterisk.action("MixMonitorMute", _mute_fields(leg, mixmonitor_id, muted=muted), deadline_s)
+
+
+async def runs(
+    asterisk: Acts, leg: Uniqueid, mixmonitor_id: MixMonitorId, deadline_s: float = 5.0, *, muted: bool
+) -> bool:
+    """Whether this one still runs. `muted` is how it is: it is told that again, which changes nothing.
+
+    True, and nothing is sent, where Asterisk cannot mute by id (see `mute`): it would say Success to a dead id as well,
+    and mute or unmute another. An id is a heap pointer: one that died, and was given to a newer MixMonitor on this very
+    channel, is taken for living. Raises as `start`, but AsteriskRefusedError only where it could not be asked.
+    """
+    if not mixmonitor_id:
+        raise InvalidAmiValueError("no MixMonitor is asked after without its id", leg=leg)
+    if not _mutes_by_id(await _version(asterisk, deadline_s)):
+        return True
+    fields = _mute_fields(leg, mixmonitor_id, muted=muted)
+    answer = await asterisk.action("MixMonitorMute", fields, deadline_s, must_succeed=False)
+    if not answer.success and not answer.message.startswith((_NO_CHANNEL, _NOT_MUTED)):
+        raise AsteriskRefusedError(answer.message or "Asterisk refused MixMonitorMute", leg=leg)
+    return answer.success
+
+
+def _mute_fields(leg: Uniqueid, mixmonitor_id: MixMonitorId, *, muted: bool) -> Fields:
+    return {"Channel": leg, "MixMonitorID": mixmonitor_id, "Direction": "both", "State": "1" if muted else "0"}
+
+
+async def _version(asterisk: Acts, deadline_s: float) -> str:
+    return (await asterisk.action("CoreSettings", {}, deadline_s)).header("AsteriskVersion")
+
+
+def _mutes_by_id(version: str) -> bool:
+    """A version that says no numbers (`GIT-master-…`) counts as one that does not."""
+    found = _VERSION.search(version)
+    number = (int(found[1]), int(found[2])) if found else (0, 0)
+    return number >= (20, 3) or (18, 18) <= number < (19, 0)
 
 
 def _safe(path: str) -> str:

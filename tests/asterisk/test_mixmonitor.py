@@ -15,19 +15,30 @@ PATH = "/var/spool/asterisk/recbridge/2026/11/21/1-2_1-3_1_001.wav"
 
 
 class Asterisk:
-    """Takes actions, and answers each with the same header."""
+    """Takes actions, and answers each with the same header; refuses MixMonitorMute with `refusal` if there is one."""
 
-    def __init__(self, answer: bytes = b"MixMonitorID: 0x7f905c001a10") -> None:
+    def __init__(
+        self, answer: bytes = b"MixMonitorID: 0x7f905c001a10", *, version: str = "22.10.1", refusal: str = ""
+    ) -> None:
         self.answer = answer
+        self.version = version
+        self.refusal = refusal
         self.done: list[tuple[str, Mapping[str, object]]] = []
 
     async def action(
         self, name: str, fields: Fields, deadline_s: float | None = None, *, must_succeed: bool = True
     ) -> Response:
         assert deadline_s is not None
-        assert must_succeed
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        if name == "CoreSettings":
+            raw = RawMessage(f"Response: Success\r\nAsteriskVersion: {self.version}".encode(), at)
+            return Response(success=True, message="", raw=raw)
         self.done.append((name, fields))
-        raw = RawMessage(b"Response: Success\r\n" + self.answer, datetime(2026, 1, 1, tzinfo=UTC))
+        if name == "MixMonitorMute" and self.refusal:
+            if must_succeed:
+                raise AsteriskRefusedError(self.refusal)
+            return Response(success=False, message=self.refusal, raw=RawMessage(b"Response: Error", at))
+        raw = RawMessage(b"Response: Success\r\n" + self.answer, at)
         return Response(success=True, message="", raw=raw)
 
 
@@ -69,3 +80,50 @@ async def test_stopping_always_names_the_one_that_is_meant() -> None:
     with pytest.raises(InvalidAmiValueError):
         await mixmonitor.stop(asterisk, LEG, MixMonitorId(""))
     assert len(asterisk.done) == 1
+
+
+@pytest.mark.parametrize(("muted", "state"), [(True, "1"), (False, "0")])
+async def test_muting_names_the_one_that_is_meant_and_both_directions(muted: bool, state: str) -> None:
+    asterisk = Asterisk()
+    await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=muted)
+    assert await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=muted)
+    fields = {"Channel": LEG, "MixMonitorID": "0x1", "Direction": "both", "State": state}
+    assert asterisk.done == [("MixMonitorMute", fields)] * 2
+
+
+async def test_without_an_id_nothing_is_muted_or_asked_after() -> None:
+    asterisk = Asterisk()
+    with pytest.raises(InvalidAmiValueError):
+        await mixmonitor.mute(asterisk, LEG, MixMonitorId(""), muted=True)
+    with pytest.raises(InvalidAmiValueError):
+        await mixmonitor.runs(asterisk, LEG, MixMonitorId(""), muted=False)
+    assert asterisk.done == []
+
+
+@pytest.mark.parametrize("version", ["16.28.0~dfsg-0+deb11u4", "18.17.1", "19.8.1", "20.2.0", "GIT-master-1a2b3c", ""])
+async def test_an_asterisk_that_takes_no_notice_of_the_id_is_told_nothing(version: str) -> None:
+    asterisk = Asterisk(version=version)
+    with pytest.raises(AsteriskRefusedError, match="cannot mute one MixMonitor"):
+        await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=True)
+    assert await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=False)
+    assert asterisk.done == []
+
+
+@pytest.mark.parametrize("version", ["18.18.0", "18.26.4", "certified/20.7-cert3", "20.3.0", "21.0.0", "22.10.1+dfsg"])
+async def test_an_asterisk_that_mutes_by_id_is_trusted(version: str) -> None:
+    asterisk = Asterisk(version=version)
+    await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=True)
+    assert len(asterisk.done) == 1
+
+
+@pytest.mark.parametrize("refusal", ["No such channel", "Cannot set mute flag"])
+async def test_one_that_is_gone_does_not_run_and_cannot_be_muted(refusal: str) -> None:
+    asterisk = Asterisk(refusal=refusal)
+    assert not await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=False)
+    with pytest.raises(AsteriskRefusedError, match=refusal):
+        await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=True)
+
+
+async def test_a_probe_that_asterisk_does_not_allow_is_no_answer() -> None:
+    with pytest.raises(AsteriskRefusedError, match="Permission denied"):
+        await mixmonitor.runs(Asterisk(refusal="Permission denied"), LEG, MixMonitorId("0x1"), muted=False)

@@ -172,7 +172,8 @@ async def _mute(pbx: Pbx, action: Headers) -> Answer:
         raise RefusedError("Invalid direction specified. Must be read, write or both")
     if not state:
         raise RefusedError("No state specified")
-    if not (monitors := _monitors(channel, action)):
+    monitors = _monitors(channel, action)
+    if not monitors and header(action, "MixMonitorID"):
         raise RefusedError("Cannot set mute flag")
     pbx.mute(channel, monitors, sides, muted=state == "1")
     said = (("Direction", direction), ("State", state))
