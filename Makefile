@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit install clean network
+.PHONY: demo test lint unit install clean network bench
 
 demo: install
 	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot)
@@ -24,6 +24,10 @@ lint: install
 # A network to play with: two Asterisks, their ports and passwords, until Ctrl-C.
 network: install
 	@$(BIN)/python -m tests.network
+
+# How fast, against a named peer in the same run (BENCH="first_word --rounds 3" for a part); an idle machine wanted.
+bench: install
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 install: $(VENV)/.installed
 

@@ -65,6 +65,13 @@ class Daemon:
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
+    def pid(self) -> int:
+        """Its process id; DaemonError while it does not run."""
+        if self._process is None:
+            raise DaemonError("the daemon does not run")
+        return self._process.pid
+
+    @property
     def config(self) -> Path:
         """Its configuration file."""
         return self.work / "recbridge.yml"
