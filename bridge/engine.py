@@ -1,32 +1,49 @@
-"""Where everything meets: event or report -> recorder -> decisions -> one commit -> acts and feed.
+"""Where everything meets: event, report or command -> recorder -> decisions -> one commit -> acts, answers and feed.
 
 It knows core alone; what it acts with is handed in.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
+from bridge.core.access import Reader
+from bridge.core.commands import ANSWER_WITHIN_S, Answer, Command, CommandNumber, Done, Refused, Verb
 from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
-from bridge.core.errors import StoreError
+from bridge.core.errors import NotConfirmedError, StoreError, TooManyCommandsError
 from bridge.core.messages import Event
 from bridge.core.recorder import Recorder
 from bridge.core.records import NumberedFact
 from bridge.core.store import CHANGES, AppendFact, Change, Store
 from bridge.inbox import Inbox
+from bridge.outbox import Hold, Outbox
 
 log = structlog.get_logger()
 
-Input = Event | Report | AppendFact
-"""What comes in: AMI's events, the acts' reports, and facts that need no deciding (Asterisk is there, or away)."""
+Input = Event | Report | Command | AppendFact
+"""What comes in: AMI's events, the acts' reports, commands, and facts that need no deciding (Asterisk is away)."""
 
 _BATCH = 1000
 _INBOX_BOUND = 10_000
 _UNKEPT_BOUND = 200_000
 _AGAIN_S = 1.0
 """How long after a failed commit the next one is tried, if nothing happens before."""
+_MOST_ASKED = 1000
+_HOLD_S = 2.0
+_ANSWERING_S = 0.5
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One who waits for an answer, and the places behind which facts wait for him."""
+
+    answer: asyncio.Future[Answer]
+    holds: list[Hold] = field(default_factory=list)
 
 
 class Engine:
@@ -44,21 +61,61 @@ class Engine:
         publish: Callable[[Sequence[NumberedFact]], None],
         perform: Callable[[Act], Awaitable[Report]],
         clock: Callable[[], datetime],
+        *,
+        patience_s: float = ANSWER_WITHIN_S + 2.0,
     ) -> None:
+        """`patience_s` is how long `ask` waits; the recorder, which has a deadline of its own, answers before."""
         self.recorder = recorder
         self.store_error: StoreError | None = None
         self._store = store
-        self._publish = publish
+        self._outbox = Outbox(publish)
         self._perform = perform
         self._clock = clock
         self._inbox: Inbox[Input] = Inbox(_INBOX_BOUND)
         self._unkept: list[Change] = []
         self._acting: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self._asked: dict[CommandNumber, _Asked] = {}
+        self._patience_s = patience_s
         self._stopping = False
 
     async def feed(self, items: list[Input]) -> None:
         """Hand in events and facts in their order; waits while the recorder has more than it can do."""
         await self._inbox.put_many(items)
+
+    @contextlib.asynccontextmanager
+    async def ask(self, verb: Verb, channel: str, reader: Reader) -> AsyncIterator[Answer]:
+        """Give a command, wait for its answer; who has passed that on leaves the context. Raises nothing.
+
+        `Refused` is also TooManyCommandsError (1,000 are under way), and NotConfirmedError where no answer came in time
+        or the engine ends. The answer comes after the commit of what was decided with it.
+
+        Answers come first, then the events: from the moment the command is decided facts wait, all in their order,
+        until the context is left; but never longer than 0.5 s after the answer, and no fact longer than 2 s: a command
+        for which Asterisk takes its time does not stall the streams. A stream that still reads older facts from the
+        database meets newer ones there before. Nothing but streams waits.
+        """
+        number = CommandNumber(next(self._numbers))
+        if self._stopping:
+            yield _ended(number)
+            return
+        if len(self._asked) >= _MOST_ASKED:
+            yield Refused(number, TooManyCommandsError(f"{_MOST_ASKED} commands are under way already: try again"))
+            return
+        asked = self._asked[number] = _Asked(asyncio.get_running_loop().create_future())
+        self._inbox.put_now(Command(self._clock(), number, verb, channel, reader))
+        try:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    answer = await asked.answer
+            except TimeoutError:
+                log.error("command-not-answered", verb=str(verb), channel=channel)
+                answer = Refused(number, NotConfirmedError("Asterisk did not confirm in time"))
+            yield answer
+        finally:
+            del self._asked[number]
+            for hold in asked.holds:
+                hold.lift()
 
     def stop(self) -> None:
         """Have `run` finish what is in hand and return."""
@@ -67,17 +124,21 @@ class Engine:
 
     async def run(self) -> None:
         """Decide until `stop`. Then what has come in is kept, and acts under way have 10 s to end."""
-        await self._keep_and_act(self.recorder.restore(await self._store.open_sections(), self._clock()))
-        while not self._stopping:
-            items = await self._inbox.take(_BATCH, self._until_wake())
-            await self._keep_and_act(self._decide(items))
-        if self._acting:
-            await asyncio.wait(self._acting, timeout=10)
-        for task in self._acting:
-            task.cancel()
-        await asyncio.gather(*self._acting, return_exceptions=True)
-        leftover = self._decide(await self._inbox.take(len(self._inbox), 0))
-        await self._keep([change for change in leftover if isinstance(change, CHANGES)])
+        try:
+            await self._carry_out(self.recorder.restore(await self._store.open_sections(), self._clock()))
+            while not self._stopping:
+                items = await self._inbox.take(_BATCH, self._until_wake())
+                await self._carry_out(self._decide(items))
+            if self._acting:
+                await asyncio.wait(self._acting, timeout=10)
+            for task in self._acting:
+                task.cancel()
+            await asyncio.gather(*self._acting, return_exceptions=True)
+            await self._keep_and_tell(self._decide(await self._inbox.take(len(self._inbox), 0)))
+        finally:
+            self._stopping = True
+            for number in self._asked:
+                self._tell(_ended(number))
 
     def _until_wake(self) -> float | None:
         waits = [_AGAIN_S] if self._unkept else []
@@ -96,19 +157,45 @@ class Engine:
             if isinstance(item, AppendFact):
                 decisions.append(item)
                 continue
+            if isinstance(item, Command):
+                self._hold(item.number)
             try:
                 decisions += self.recorder.handle(item, now)
             except Exception:  # one event that we misjudge must not end the recording of all others
                 log.exception("event-not-handled", event_type=type(item).__name__)
+                if isinstance(item, Command):
+                    error = NotConfirmedError("something went wrong here, and the log says what")
+                    decisions.append(Refused(item.number, error))
         return decisions
 
-    async def _keep_and_act(self, decisions: list[Decision]) -> None:
-        await self._keep([change for change in decisions if isinstance(change, CHANGES)])
+    async def _carry_out(self, decisions: list[Decision]) -> None:
+        await self._keep_and_tell(decisions)
         for decision in decisions:
             if isinstance(decision, ACTS):
                 task = asyncio.create_task(self._act(decision))
                 self._acting.add(task)
                 task.add_done_callback(self._acting.discard)
+
+    async def _keep_and_tell(self, decisions: list[Decision]) -> None:
+        answers = [answer for answer in decisions if isinstance(answer, Done | Refused)]
+        for answer in answers:
+            self._hold(answer.number)  # that of its command may be over
+        await self._keep([change for change in decisions if isinstance(change, CHANGES)])
+        for answer in answers:
+            self._tell(answer)
+
+    def _hold(self, number: CommandNumber) -> None:
+        asked = self._asked.get(number)
+        if asked is not None:
+            asked.holds.append(self._outbox.hold(_HOLD_S))
+
+    def _tell(self, answer: Answer) -> None:
+        asked = self._asked.get(answer.number)
+        if asked is None or asked.answer.done():
+            return  # nobody waits for it any more
+        for hold in asked.holds:
+            hold.shorten(_ANSWERING_S)
+        asked.answer.set_result(answer)
 
     async def _keep_what_can_be(self, changes: list[Change]) -> None:
         """One change holds a value that the database will never take: it must not hold up all others for ever."""
@@ -145,4 +232,8 @@ class Engine:
             log.info("database-written-again", changes=len(changes))
         self.store_error = None
         self._unkept = []
-        self._publish(facts)
+        self._outbox.put(facts)
+
+
+def _ended(number: CommandNumber) -> Refused:
+    return Refused(number, NotConfirmedError("recbridge is being stopped: what became of it is not known"))

@@ -2,17 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 
-from bridge.core.decisions import Act, FileInspected, InspectFile, MixMonitorAccepted, Report, StartMixMonitor, wav_of
-from bridge.core.errors import StoreError
-from bridge.core.ids import FactNumber
+import pytest
+
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.commands import Answer, Command, Done, Refused, Verb
+from bridge.core.decisions import (
+    Act,
+    Decision,
+    FileInspected,
+    InspectFile,
+    MixMonitorAccepted,
+    Report,
+    StartMixMonitor,
+    wav_of,
+)
+from bridge.core.errors import NotConfirmedError, NotInTalkError, StoreError, TooManyCommandsError
+from bridge.core.ids import FactNumber, Identity
 from bridge.core.legs import SETTLE_S
-from bridge.core.messages import MixMonitorStarted
+from bridge.core.messages import Event, MixMonitorStarted
 from bridge.core.people import Directory, People
 from bridge.core.recorder import Recorder
-from bridge.core.records import FactKind, NumberedFact, SectionState
+from bridge.core.records import Fact, FactKind, NumberedFact, SectionState
 from bridge.core.rules import parse_rules
 from bridge.core.store import AppendFact, Change, PutSection
 from bridge.engine import Engine
@@ -181,3 +194,240 @@ async def test_a_broken_database_does_not_delay_what_is_due_sooner_than_its_next
         house.now += timedelta(seconds=0.05)
         assert (house.engine._until_wake() or 0) <= SETTLE_S
         house.store.broken = None
+
+
+BOB = Reader(Identity("bob"), Role.USER, frozenset({Scope.CONTROL}))
+CHANNEL = "PJSIP/bob-1"
+
+
+class Told(Recorder):
+    """A recorder that does with commands what the test says. A pause waits for `report`, all else is done at once."""
+
+    commands: list[Command]
+
+    def handle(self, event: Event | Report | Command, now: datetime) -> list[Decision]:
+        if not isinstance(event, Command):
+            return super().handle(event, now)
+        self.commands.append(event)
+        fact = AppendFact(Fact(FactKind.RECORD_STARTED, now, data={"number": event.number}))
+        match event.verb:
+            case Verb.PAUSE:
+                return [fact]
+            case Verb.STOP:
+                return [fact, Refused(event.number, NotInTalkError("it is alone"))]
+            case Verb.RESUME:
+                raise ValueError("a command that is misjudged")
+        return [fact, Done(event.number, ())]
+
+
+class Asking(House):
+    """A house whose recorder takes commands, and facts that need no deciding."""
+
+    def __init__(self, store: MemoryStore | None = None, *, patience_s: float = 12.0) -> None:
+        super().__init__(store)
+        directory = Directory()
+        self.told = Told(parse_rules([("rules.yml", RECORD_ALL)], directory), People(directory, ()))
+        self.told.commands = []
+        self.engine = Engine(
+            self.told, self.store, self.published.extend, self.perform, lambda: self.now, patience_s=patience_s
+        )
+
+    def answer(self, answer: Answer, *facts: AppendFact) -> None:
+        """Asterisk has confirmed: the recorder decides this when the next event comes."""
+        self.told.handle = lambda event, now: [*facts, answer]  # type: ignore[method-assign]  # noqa: ARG005
+        self.engine._inbox.put_now(MixMonitorStarted(self.now, self.pbx.channel("PJSIP/x-1")))
+
+    async def happens(self, name: str) -> None:
+        await self.engine.feed([AppendFact(Fact(FactKind.CALL_BEGAN, self.now, data={"name": name}))])
+
+    async def kept(self) -> int:
+        return len(await self.store.facts_after(FactNumber(0), 1000))
+
+    def names(self) -> list[str]:
+        """What the streams have seen."""
+        return [str(one.fact.data.get("name", one.fact.kind)) for one in self.published]
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hold ends because this machine is slow."""
+    monkeypatch.setattr("bridge.engine._HOLD_S", 1000.0)
+    monkeypatch.setattr("bridge.engine._ANSWERING_S", 1000.0)
+
+
+async def test_an_answer_comes_after_its_commit_and_before_its_facts() -> None:
+    house = Asking()
+    async with running(house):
+        await house.happens("before")
+        await until(lambda: house.names() == ["before"])
+        async with house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+            (command,) = house.told.commands
+            assert answer == Done(command.number, ())
+            assert (command.verb, command.channel, command.reader) == (Verb.START, CHANNEL, BOB)
+            assert await house.kept() == 2
+            assert house.names() == ["before"]
+        assert house.names() == ["before", "record.started"]
+
+
+async def test_a_refusal_comes_before_its_fact_too() -> None:
+    house = Asking()
+    async with running(house):
+        async with house.engine.ask(Verb.STOP, CHANNEL, BOB) as answer:
+            assert isinstance(answer, Refused)
+            assert isinstance(answer.error, NotInTalkError)
+            assert house.names() == []
+        assert house.names() == ["record.started"]
+
+
+async def test_facts_wait_from_the_command_on_and_stay_in_order_while_the_recorder_goes_on() -> None:
+    house = Asking()
+    async with running(house):
+        context = house.engine.ask(Verb.PAUSE, CHANNEL, BOB)
+        asking = asyncio.create_task(context.__aenter__())
+        await until(lambda: bool(house.told.commands))
+        await house.happens("of another call")
+        while await house.kept() < 2:  # noqa: ASYNC110 - the store has no event for it
+            await asyncio.sleep(0.001)
+        assert house.names() == []
+        house.answer(Done(house.told.commands[0].number, (kept.section(),)))
+        answer = await asking
+        assert isinstance(answer, Done)
+        assert answer.sections == (kept.section(),)
+        assert house.names() == []
+        await context.__aexit__(None, None, None)
+        assert house.names() == ["record.started", "of another call"]
+
+
+async def test_one_who_never_passes_its_answer_on_does_not_stall_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.engine._ANSWERING_S", 0.01)
+    house = Asking()
+    async with running(house), house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+        assert isinstance(answer, Done)
+        await until(lambda: house.names() == ["record.started"])
+
+
+async def test_a_command_that_waits_long_for_asterisk_does_not_stall_the_streams(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.engine._HOLD_S", 0.01)
+    house = Asking()
+    async with running(house):
+        context = house.engine.ask(Verb.PAUSE, CHANNEL, BOB)
+        asking = asyncio.create_task(context.__aenter__())
+        await until(lambda: house.names() == ["record.started"])
+        assert not asking.done()
+        monkeypatch.setattr("bridge.engine._HOLD_S", 1000.0)
+        late = AppendFact(Fact(FactKind.RECORD_PAUSED, house.now))
+        house.answer(Done(house.told.commands[0].number, ()), late)
+        await asking
+        assert house.names() == ["record.started"]
+        await context.__aexit__(None, None, None)
+        assert house.names() == ["record.started", "record.paused"]
+
+
+async def test_one_who_answers_slowly_holds_back_those_behind_it_in_their_order() -> None:
+    house = Asking()
+    async with running(house):
+        async with house.engine.ask(Verb.START, CHANNEL, BOB):
+            async with house.engine.ask(Verb.START, CHANNEL, BOB):
+                pass
+            assert house.names() == []
+        assert [one.number for one in house.published] == [1, 2]
+
+
+async def test_an_asker_that_goes_away_holds_nothing_back() -> None:
+    house = Asking()
+    async with running(house):
+
+        async def ask() -> None:
+            async with house.engine.ask(Verb.PAUSE, CHANNEL, BOB):
+                raise AssertionError("there was no answer")
+
+        asking = asyncio.create_task(ask())
+        await until(lambda: bool(house.told.commands))
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert house.names() == ["record.started"]
+        house.answer(Done(house.told.commands[0].number, ()))
+        await house.happens("afterwards")
+        await until(lambda: house.names()[1:] == ["afterwards"])
+
+
+async def test_a_handler_that_dies_while_it_answers_lets_the_facts_go() -> None:
+    house = Asking()
+    async with running(house):
+        with pytest.raises(ConnectionResetError):
+            async with house.engine.ask(Verb.START, CHANNEL, BOB):
+                raise ConnectionResetError
+        assert house.names() == ["record.started"]
+
+
+async def test_the_end_of_the_engine_refuses_those_who_wait_and_those_who_come() -> None:
+    house = Asking()
+    task = asyncio.create_task(house.engine.run())
+    asking = asyncio.create_task(house.engine.ask(Verb.PAUSE, CHANNEL, BOB).__aenter__())
+    await until(lambda: bool(house.told.commands))
+    house.engine.stop()
+    await task
+    late = await house.engine.ask(Verb.START, CHANNEL, BOB).__aenter__()
+    for answer in (await asking, late):
+        assert isinstance(answer, Refused)
+        assert isinstance(answer.error, NotConfirmedError)
+    assert len(house.told.commands) == 1
+
+
+async def test_an_answer_that_comes_with_the_last_reports_is_still_told() -> None:
+    house = Asking()
+    task = asyncio.create_task(house.engine.run())
+    asking = asyncio.create_task(house.engine.ask(Verb.PAUSE, CHANNEL, BOB).__aenter__())
+    await until(lambda: bool(house.told.commands))
+    house.engine.stop()
+    house.answer(Done(house.told.commands[0].number, ()))
+    await task
+    assert isinstance(await asking, Done)
+
+
+async def test_a_command_that_nobody_answers_is_not_confirmed() -> None:
+    house = Asking(patience_s=0.01)
+    async with running(house), house.engine.ask(Verb.PAUSE, CHANNEL, BOB) as answer:
+        assert isinstance(answer, Refused)
+        assert isinstance(answer.error, NotConfirmedError)
+
+
+async def test_a_command_that_is_misjudged_is_answered_at_once() -> None:
+    house = Asking()
+    async with running(house), house.engine.ask(Verb.RESUME, CHANNEL, BOB) as answer:
+        assert isinstance(answer, Refused)
+        assert isinstance(answer.error, NotConfirmedError)
+
+
+async def test_a_command_is_answered_while_the_database_cannot_be_written() -> None:
+    house = Asking()
+    async with running(house):
+        await asyncio.sleep(0)
+        house.store.broken = StoreError("the disk is full")
+        async with house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+            assert isinstance(answer, Done)
+        assert house.names() == []
+        house.store.broken = None
+        await until(lambda: house.names() == ["record.started"])
+
+
+async def test_so_many_commands_may_be_under_way_and_no_more() -> None:
+    house = Asking()
+    async with running(house):
+        asking = [asyncio.create_task(house.engine.ask(Verb.PAUSE, CHANNEL, BOB).__aenter__()) for _ in range(1000)]
+        await until(lambda: len(house.told.commands) == 1000)
+        async with AsyncExitStack() as stack:
+            answer = await stack.enter_async_context(house.engine.ask(Verb.START, CHANNEL, BOB))
+            assert isinstance(answer, Refused)
+            assert isinstance(answer.error, TooManyCommandsError)
+        assert len({command.number for command in house.told.commands}) == 1000
+        asking[0].cancel()
+        await asyncio.wait(asking[:1])
+        async with house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+            assert isinstance(answer, Done)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

@@ -223,3 +223,9 @@ class NotConfirmedError(ControlError):
     """Asterisk did not confirm. A pause has stopped the recording; a start that came too late is stopped."""
 
     code = "not-confirmed"
+
+
+class TooManyCommandsError(ControlError):
+    """As many commands are under way as there may be."""
+
+    code = "too-many-commands"
