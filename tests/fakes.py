@@ -6,9 +6,26 @@ from datetime import datetime
 from bridge.core.access import Token
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
-from bridge.core.records import Cdr, Fact, NumberedEntry, NumberedFact, Section, journal_fact
+from bridge.core.people import UserFlags
+from bridge.core.records import Cdr, Demand, Fact, NumberedEntry, NumberedFact, Pause, Section, journal_fact
 from bridge.core.sections import FINAL
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection
+from bridge.core.store import (
+    AddCdr,
+    AddJournalEntry,
+    AppendFact,
+    Change,
+    EndDemand,
+    EndPause,
+    PutDemand,
+    PutPause,
+    PutSection,
+    PutUserFlags,
+)
+
+
+def _bytes(text: str) -> bytes:
+    """What SQLite compares: a text's bytes, not its characters."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 class MemoryStore:
@@ -21,6 +38,9 @@ class MemoryStore:
         self._sections: dict[SectionKey, Section] = {}
         self._journal: list[NumberedEntry] = []
         self._cdrs: list[Cdr] = []
+        self._demands: dict[tuple[RecordId, RuleId], Demand] = {}
+        self._pauses: dict[tuple[RecordId, Identity], Pause] = {}
+        self._flags: dict[Identity, UserFlags] = {}
         self._tokens: dict[str, Token] = {}
 
     def _check(self) -> None:
@@ -47,6 +67,16 @@ class MemoryStore:
                     self._sections[section.key] = section
                 case AddCdr(cdr):
                     self._cdrs.append(cdr)
+                case PutDemand(demand):
+                    self._demands[demand.record_id, demand.rule_id] = demand
+                case EndDemand(record_id, rule_id):
+                    self._demands.pop((record_id, rule_id), None)
+                case PutPause(pause):
+                    self._pauses[pause.record_id, pause.by] = pause
+                case EndPause(record_id, by):
+                    self._pauses.pop((record_id, by), None)
+                case PutUserFlags(identity, flags):
+                    self._flags[identity] = flags
         return facts
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
@@ -70,6 +100,18 @@ class MemoryStore:
     async def open_sections(self) -> Sequence[Section]:
         self._check()
         return [section for section in self._sections.values() if section.state not in FINAL]
+
+    async def demands(self) -> Sequence[Demand]:
+        self._check()
+        return sorted(self._demands.values(), key=lambda one: (one.since, _bytes(one.record_id), one.rule_id))
+
+    async def pauses(self) -> Sequence[Pause]:
+        self._check()
+        return sorted(self._pauses.values(), key=lambda one: (one.since, _bytes(one.record_id), _bytes(one.by)))
+
+    async def user_flags(self) -> Mapping[Identity, UserFlags]:
+        self._check()
+        return dict(self._flags)
 
     async def file_numbers(self, since: datetime) -> Mapping[tuple[RecordId, RuleId], int]:
         self._check()

@@ -7,9 +7,28 @@ from dataclasses import dataclass, field
 from bridge.core.access import Token
 from bridge.core.ids import FactNumber, SectionKey
 from bridge.core.records import Cdr, Fact, JournalEntry, NumberedFact, Section, journal_fact
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection
-from bridge.storage import rows, statements
-from bridge.storage.rows import Row
+from bridge.core.store import (
+    AddCdr,
+    AddJournalEntry,
+    AppendFact,
+    Change,
+    EndDemand,
+    EndPause,
+    PutDemand,
+    PutPause,
+    PutSection,
+    PutUserFlags,
+)
+from bridge.storage import rows, statements, wishes
+from bridge.storage.values import Row
+
+_WISHES = (
+    statements.END_DEMAND,
+    statements.PUT_DEMAND,
+    statements.END_PAUSE,
+    statements.PUT_PAUSE,
+    statements.PUT_USER_FLAGS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +68,8 @@ class Batch:
     # The last one of each key: what a key held for a moment inside a commit nobody can see.
     sections: dict[SectionKey, _SectionRows] = field(default_factory=dict)
     cdrs: list[_CdrRows] = field(default_factory=list)
+    # What is done last to each demand, pause and user, with the row for it: no two of them touch the same row.
+    wishes: dict[tuple[object, ...], tuple[str, Row]] = field(default_factory=dict)
     tokens: list[Row] = field(default_factory=list)
 
     def add(self, change: Change, systemname: str) -> None:
@@ -62,6 +83,21 @@ class Batch:
                 self._put_section(section, systemname)
             case AddCdr(cdr):
                 self._add_cdr(cdr, systemname)
+            case PutDemand(demand):
+                key = wishes.demand_key(demand.record_id, demand.rule_id)
+                self._wish(statements.PUT_DEMAND, "demand", key, wishes.demand_row(demand, systemname))
+            case EndDemand(record_id, rule_id):
+                key = wishes.demand_key(record_id, rule_id)
+                self._wish(statements.END_DEMAND, "demand", key, key)
+            case PutPause(pause):
+                key = wishes.pause_key(pause.record_id, pause.by)
+                self._wish(statements.PUT_PAUSE, "pause", key, wishes.pause_row(pause, systemname))
+            case EndPause(record_id, by):
+                key = wishes.pause_key(record_id, by)
+                self._wish(statements.END_PAUSE, "pause", key, key)
+            case PutUserFlags(identity, flags):
+                row = wishes.flags_row(identity, flags, systemname)
+                self._wish(statements.PUT_USER_FLAGS, "flags", {"identity": row["identity"]}, row)
 
     def add_token(self, token: Token, systemname: str) -> None:
         """Take a new token."""
@@ -89,6 +125,9 @@ class Batch:
                 rows.list_rows(cdr.participants, systemname),
             )
         )
+
+    def _wish(self, sql: str, what: str, key: Row, row: Row) -> None:
+        self.wishes[what, *key.values()] = (sql, row)
 
 
 def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tuple[str, list[Row]]]:
@@ -128,4 +167,11 @@ def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tu
         statements.ADD_CDR_PARTICIPANT,
         [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.participants],
     )
+
+    done: dict[tuple[object, ...], tuple[str, Row]] = {}
+    for batch in batches:
+        done |= batch.wishes
+    for sql in _WISHES:
+        yield sql, [row for wanted, row in done.values() if wanted is sql]
+
     yield statements.ADD_ACCESS, [row for batch in batches for row in batch.tokens]

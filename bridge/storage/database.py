@@ -14,12 +14,14 @@ import aiosqlite
 from bridge.core.access import Token
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
-from bridge.core.records import NumberedEntry, NumberedFact, Section
+from bridge.core.people import UserFlags
+from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.store import Change
-from bridge.storage import rows, statements
+from bridge.storage import rows, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.opening import connect
 from bridge.storage.sqlite_errors import is_trouble, store_error
+from bridge.storage.values import text_in, time_in
 
 _COMMITS_WAITING = 4096
 _READS_WAITING = 256
@@ -123,9 +125,22 @@ class SqliteStore:
         """Sections that are in no final state (stored, failed, lost), in the order in which they were first kept."""
         return [rows.section_of(row) for row in await self._read(statements.OPEN_SECTIONS)]
 
+    async def demands(self) -> Sequence[Demand]:
+        """All that are kept, oldest first; of one moment, by record and rule."""
+        return [wishes.demand_of(row) for row in await self._read(statements.DEMANDS)]
+
+    async def pauses(self) -> Sequence[Pause]:
+        """All that are kept, oldest first; of one moment, by record and user."""
+        return [wishes.pause_of(row) for row in await self._read(statements.PAUSES)]
+
+    async def user_flags(self) -> Mapping[Identity, UserFlags]:
+        """What users have changed of their flags."""
+        found = await self._read(statements.USER_FLAGS)
+        return {Identity(row["identity"]): wishes.flags_of(row) for row in found}
+
     async def file_numbers(self, since: datetime) -> Mapping[tuple[RecordId, RuleId], int]:
         """The highest section number of each record and rule that was requested since then (aware)."""
-        found = await self._read(statements.FILE_NUMBERS, rows.time_in(since))
+        found = await self._read(statements.FILE_NUMBERS, time_in(since))
         return {(RecordId(row["record_id"]), RuleId(row["rule_id"])): row["file"] for row in found}
 
     async def journal(self, identity: Identity | None, limit: int) -> Sequence[NumberedEntry]:
@@ -235,7 +250,7 @@ class SqliteStore:
             raise StoreError(f"database {self._path}: {_READS_WAITING} reads wait already", reason="overloaded")
         self._reads += 1
         try:
-            bound = [rows.text_in(value) if isinstance(value, str) else value for value in values]
+            bound = [text_in(value) if isinstance(value, str) else value for value in values]
             async with asyncio.timeout(self._wait_s), self._read_lock:
                 return await self._read_alone(sql, bound)
         except TimeoutError as error:

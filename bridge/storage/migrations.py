@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this code: numbered SQL files, one transaction each, a backup before each."""
+"""Brings a database to the schema of this code: numbered SQL files, one transaction each, a backup before the first."""
 
 import asyncio
 import os
@@ -18,8 +18,9 @@ SCHEMA = Path(__file__).parent / "schema"
 async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCHEMA) -> None:
     """Apply the files that `database` (at `path`, autocommit) has not seen yet, in order.
 
-    Before each, a database that holds something is copied beside itself as `<name>.v<version>-<UTC time>.bak`. Raises
-    StoreError for a database that is newer than the code or somebody else's, sqlite3.Error for what SQLite says no to;
+    Before the first of them a database of an earlier version is copied beside itself as
+    `<name>.v<version>-<UTC time>.bak`; a new one, of version 0, is not. Raises StoreError for a database that is newer
+    than the code or somebody else's, sqlite3.Error for what SQLite says no to, OSError where the copy cannot be made;
     the database is then as it was before the file that failed.
     """
     files = await asyncio.to_thread(_files, folder)
@@ -39,9 +40,9 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
         raise StoreError(
             f"database {path}: it belongs to another program: name another file in `database:`", reason="foreign"
         )
+    if 0 < version < newest:
+        await _back_up(database, path, version)
     for number in sorted(number for number in files if number > version):
-        if number > 1:
-            await _back_up(database, path, number - 1)
         await _apply(database, files[number], number)
 
 
@@ -70,7 +71,10 @@ async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> 
         # Made by us first, since it holds what the database holds: nobody else may read it.
         await asyncio.to_thread(backup.touch, mode=0o600, exist_ok=False)
         await database.execute("VACUUM INTO ?", (str(backup),))
-        await asyncio.to_thread(_sync, backup)
+        await asyncio.to_thread(_hand_over, backup, path)
+        # Where another process has migrated it meanwhile, the copy may be of a later version: that one has its own.
+        if await _number(database, "PRAGMA user_version") != version:
+            await asyncio.to_thread(backup.unlink)
     except BaseException:
         backup.unlink(missing_ok=True)
         raise
@@ -80,9 +84,13 @@ def _files(folder: Path) -> dict[int, Path]:
     return {int(file.name[:4]): file for file in folder.glob("[0-9][0-9][0-9][0-9]_*.sql")}
 
 
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
+def _hand_over(backup: Path, path: Path) -> None:
+    """Have the copy on disk, and belong to the database's owner: a command of root's may have made it."""
+    descriptor = os.open(backup, os.O_RDONLY)
     try:
+        if os.geteuid() == 0:
+            owner = path.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -10,8 +10,8 @@ import aiosqlite
 
 from bridge.core.errors import StoreError
 from bridge.storage.migrations import migrate
-from bridge.storage.rows import text_out
 from bridge.storage.sqlite_errors import store_error
+from bridge.storage.values import text_out
 
 
 async def connect(path: Path, busy_s: float, check_s: float) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:

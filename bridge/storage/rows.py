@@ -4,8 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from bridge.core.access import Role, Scope, Token
 from bridge.core.ids import CallId, ChannelName, FactNumber, Identity, RecordId, RuleId, SectionKey, Uniqueid
@@ -22,48 +21,16 @@ from bridge.core.records import (
     SectionState,
     SectionType,
 )
-
-Row = dict[str, Any]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def text_in(value: str | None) -> str | bytes | None:
-    """A text for `CAST(? AS TEXT)`: Asterisk's own bytes, also where they are no valid UTF-8."""
-    return value if value is None or value.isascii() else value.encode("utf-8", "surrogateescape")
-
-
-def text_out(value: bytes) -> str:
-    """The text_factory that undoes `text_in`."""
-    return value.decode("utf-8", "surrogateescape")
-
-
-def time_in(at: datetime | None) -> int | None:
-    """Microseconds since 1970 UTC."""
-    return None if at is None else (at - _EPOCH) // _MICROSECOND
-
-
-def _time_out(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
+from bridge.storage.values import Row, json_in, text_in, texts_in, time_in, time_out
 
 
 def _time_or_none(value: int | None) -> datetime | None:
-    return None if value is None else _time_out(value)
-
-
-def _json(value: Any) -> str:
-    # ASCII, so that it is valid UTF-8 whatever the values hold.
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
-
-
-def _texts(row: Row) -> Row:
-    return {name: text_in(value) if isinstance(value, str) else value for name, value in row.items()}
+    return None if value is None else time_out(value)
 
 
 def fact_row(fact: Fact, systemname: str) -> Row:
     """All but the number."""
-    return _texts(
+    return texts_in(
         {
             "systemname": systemname,
             "kind": fact.kind.value,
@@ -72,15 +39,15 @@ def fact_row(fact: Fact, systemname: str) -> Row:
             "record_id": fact.record_id,
             "rule_id": fact.rule_id,
             "file": fact.file,
-            "data": _json(dict(fact.data)),
-            "audience": _json(fact.audience),
+            "data": json_in(dict(fact.data)),
+            "audience": json_in(fact.audience),
         }
     )
 
 
 def personal_rows(fact: Fact, systemname: str) -> list[Row]:
     """One row for each personal value, all but the fact's number."""
-    return [_texts({"systemname": systemname, "name": name, "value": value}) for name, value in fact.personal.items()]
+    return [texts_in({"systemname": systemname, "name": name, "value": value}) for name, value in fact.personal.items()]
 
 
 def fact_of(row: sqlite3.Row) -> NumberedFact:
@@ -89,7 +56,7 @@ def fact_of(row: sqlite3.Row) -> NumberedFact:
         FactNumber(row["number"]),
         Fact(
             kind=FactKind(row["kind"]),
-            at=_time_out(row["at"]),
+            at=time_out(row["at"]),
             call_id=row["call_id"],
             record_id=row["record_id"],
             rule_id=row["rule_id"],
@@ -109,7 +76,7 @@ def key_row(key: SectionKey) -> Row:
 def section_row(section: Section, systemname: str) -> Row:
     """All but the participants and the peaks."""
     report = section.report
-    return _texts(
+    return texts_in(
         {
             "systemname": systemname,
             "record_id": section.record_id,
@@ -127,15 +94,15 @@ def section_row(section: Section, systemname: str) -> Row:
             "requested_at": time_in(section.requested_at),
             "started_at": time_in(section.started_at),
             "ended_at": time_in(section.ended_at),
-            "tags": _json(section.tags),
+            "tags": json_in(section.tags),
             "mixmonitor_id": section.mixmonitor_id,
             "reason": section.reason,
             "duration_s": report and report.duration_s,
             "size_bytes": report and report.size_bytes,
             "sample_rate_hz": report and report.sample_rate_hz,
             "channels": report and report.channels,
-            "peak": report and _json(report.peak),
-            "rms": report and _json(report.rms),
+            "peak": report and json_in(report.peak),
+            "rms": report and json_in(report.rms),
             "sha256": report and report.sha256,
             "stereo": section.stereo,
             "leg_is_left": section.leg_is_left,
@@ -175,7 +142,7 @@ def section_of(row: sqlite3.Row) -> Section:
         headchannel=ChannelName(row["headchannel"]),
         tailchannel=ChannelName(row["tailchannel"]),
         path=row["path"],
-        requested_at=_time_out(row["requested_at"]),
+        requested_at=time_out(row["requested_at"]),
         started_at=_time_or_none(row["started_at"]),
         ended_at=_time_or_none(row["ended_at"]),
         participants=tuple(json.loads(row["participants"])),
@@ -192,7 +159,7 @@ def section_of(row: sqlite3.Row) -> Section:
 
 def entry_row(entry: JournalEntry, systemname: str) -> Row:
     """All but the id."""
-    return _texts(
+    return texts_in(
         asdict(entry)
         | {"systemname": systemname, "started_at": time_in(entry.started_at), "result": entry.result.value}
     )
@@ -204,7 +171,7 @@ def entry_of(row: sqlite3.Row) -> NumberedEntry:
     number = FactNumber(fields.pop("id"))
     del fields["systemname"]
     fields |= {
-        "started_at": _time_out(row["started_at"]),
+        "started_at": time_out(row["started_at"]),
         "inbound": bool(row["inbound"]),
         "internal": bool(row["internal"]),
         "result": JournalResult(row["result"]),
@@ -216,7 +183,7 @@ def cdr_row(cdr: Cdr, systemname: str) -> Row:
     """All but the id, the records and the participants."""
     fields: Row = asdict(cdr)
     del fields["record_ids"], fields["participants"]
-    return _texts(
+    return texts_in(
         fields
         | {
             "systemname": systemname,
@@ -235,14 +202,14 @@ def list_rows(values: Iterable[str], systemname: str) -> list[Row]:
 
 def token_row(token: Token, systemname: str) -> Row:
     """A token's row."""
-    return _texts(
+    return texts_in(
         {
             "id": token.id,
             "systemname": systemname,
             "secret_sha256": token.secret_sha256,
             "identity": token.identity,
             "role": token.role.value,
-            "scopes": _json(sorted(token.scopes)),
+            "scopes": json_in(sorted(token.scopes)),
             "created_at": time_in(token.created_at),
             "expires_at": time_in(token.expires_at),
         }
@@ -257,6 +224,6 @@ def token_of(row: sqlite3.Row) -> Token:
         identity=Identity(row["identity"]),
         role=Role(row["role"]),
         scopes=frozenset(Scope(scope) for scope in json.loads(row["scopes"])),
-        created_at=_time_out(row["created_at"]),
+        created_at=time_out(row["created_at"]),
         expires_at=_time_or_none(row["expires_at"]),
     )

@@ -1,6 +1,6 @@
 """Every SQL statement that the store runs, apart from the schema. Values are always bound.
 
-`CAST(:x AS TEXT)` takes a text as bytes too (`rows.text_in`): Asterisk promises no charset.
+`CAST(:x AS TEXT)` takes a text as bytes too (`values.text_in`): Asterisk promises no charset.
 """
 
 BEGIN = "BEGIN IMMEDIATE"
@@ -125,3 +125,40 @@ VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:secret_sha256 AS TEX
     :scopes, :created_at, :expires_at)
 """
 ACCESS = "SELECT * FROM tokens WHERE id = CAST(? AS TEXT)"
+
+# As with sections, the systemname of the first writing stays.
+PUT_DEMAND = """
+INSERT INTO demands (record_id, rule_id, systemname, call_id, owner, since)
+VALUES (CAST(:record_id AS TEXT), :rule_id, CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), CAST(:owner AS TEXT),
+    :since)
+ON CONFLICT (record_id, rule_id) DO UPDATE SET
+    call_id = excluded.call_id, owner = excluded.owner, since = excluded.since
+"""
+END_DEMAND = "DELETE FROM demands WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id"
+DEMANDS = "SELECT * FROM demands ORDER BY since, record_id, rule_id"
+
+PUT_PAUSE = """
+INSERT INTO pauses (record_id, identity, systemname, call_id, admin, since, resumed)
+VALUES (CAST(:record_id AS TEXT), CAST(:identity AS TEXT), CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), :admin,
+    :since, :resumed)
+ON CONFLICT (record_id, identity) DO UPDATE SET
+    call_id = excluded.call_id, admin = excluded.admin, since = excluded.since, resumed = excluded.resumed
+"""
+END_PAUSE = "DELETE FROM pauses WHERE record_id = CAST(:record_id AS TEXT) AND identity = CAST(:identity AS TEXT)"
+PAUSES = "SELECT * FROM pauses ORDER BY since, record_id, identity"
+
+PUT_USER_FLAGS = """
+INSERT INTO user_flags (identity, systemname, call_record_incoming_internal_enabled,
+    call_record_incoming_external_enabled, call_record_outgoing_internal_enabled,
+    call_record_outgoing_external_enabled, online_call_record_enabled)
+VALUES (CAST(:identity AS TEXT), CAST(:systemname AS TEXT), :call_record_incoming_internal_enabled,
+    :call_record_incoming_external_enabled, :call_record_outgoing_internal_enabled,
+    :call_record_outgoing_external_enabled, :online_call_record_enabled)
+ON CONFLICT (identity) DO UPDATE SET
+    call_record_incoming_internal_enabled = excluded.call_record_incoming_internal_enabled,
+    call_record_incoming_external_enabled = excluded.call_record_incoming_external_enabled,
+    call_record_outgoing_internal_enabled = excluded.call_record_outgoing_internal_enabled,
+    call_record_outgoing_external_enabled = excluded.call_record_outgoing_external_enabled,
+    online_call_record_enabled = excluded.online_call_record_enabled
+"""
+USER_FLAGS = "SELECT * FROM user_flags"

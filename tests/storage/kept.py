@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 
 from bridge.core.access import Role, Scope, Token
 from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
+from bridge.core.people import UserFlags
 from bridge.core.records import (
     AudioReport,
     Cdr,
+    Demand,
     Fact,
     FactKind,
     JournalEntry,
     JournalResult,
+    Pause,
     Section,
     SectionState,
     SectionType,
@@ -96,6 +99,14 @@ def cdr(call_id: str = CALL, record_ids: tuple[str, ...] = (RECORD,)) -> Cdr:
         record_ids=tuple(RecordId(one) for one in record_ids),
         participants=(Identity("alice"),),
     )
+
+
+def demand(rule_id: int = 1, **values: Any) -> Demand:
+    return replace(Demand(RECORD, RuleId(rule_id), CALL, Identity("alice"), NOON), **values)
+
+
+def pause(by: str = "alice", **values: Any) -> Pause:
+    return replace(Pause(RECORD, CALL, Identity(by), admin=False, since=NOON), **values)
 
 
 # What AMI sends and argv holds: text, and bytes that are no UTF-8, decoded with surrogateescape.
@@ -190,3 +201,21 @@ tokens = st.builds(
     created_at=times,
     expires_at=st.none() | times,
 )
+# Few keys and few moments: they are to meet.
+_moments = st.sampled_from([NOON, NOON.replace(microsecond=0)]) | times
+record_ids = st.sampled_from(["a_b", "a_0", "a_\udcff", "a_\U0001f4de"]).map(RecordId)
+rule_ids = st.integers(0, 2).map(RuleId)
+users = st.sampled_from(["alice", "m\xfc", "m\udcfc", "m\U0001f4de", ""]).map(Identity)
+demands = st.builds(
+    Demand, record_id=record_ids, rule_id=rule_ids, call_id=texts.map(CallId), owner=texts.map(Identity), since=_moments
+)
+pauses = st.builds(
+    Pause,
+    record_id=record_ids,
+    call_id=texts.map(CallId),
+    by=users,
+    admin=st.booleans(),
+    since=_moments,
+    resumed=st.lists(rule_ids, max_size=3).map(tuple),
+)
+flags = st.builds(UserFlags, *[st.booleans()] * 5)

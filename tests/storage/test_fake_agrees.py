@@ -13,8 +13,21 @@ from hypothesis import strategies as st
 
 from bridge.core.access import Role, Scope, Token
 from bridge.core.errors import StoreError
-from bridge.core.ids import FactNumber, Identity, RecordId, SectionKey
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, Change, PutSection, Store
+from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.people import UserFlags
+from bridge.core.store import (
+    AddCdr,
+    AddJournalEntry,
+    AppendFact,
+    Change,
+    EndDemand,
+    EndPause,
+    PutDemand,
+    PutPause,
+    PutSection,
+    PutUserFlags,
+    Store,
+)
 from bridge.storage.database import SqliteStore
 from tests.fakes import MemoryStore
 from tests.storage import kept
@@ -29,10 +42,20 @@ _changes = (
     | st.builds(AddJournalEntry, _entries)
     | st.builds(AddCdr, _cdrs)
 )
+_wishes = (
+    st.builds(PutDemand, kept.demands)
+    | st.builds(EndDemand, kept.record_ids, kept.rule_ids)
+    | st.builds(PutPause, kept.pauses)
+    | st.builds(EndPause, kept.record_ids, kept.users)
+    | st.builds(PutUserFlags, kept.users, kept.flags)
+)
 
 
 async def _all_it_says(store: Store, batches: list[list[Change]]) -> list[Any]:
-    said: list[Any] = [list(await store.commit(batch)) for batch in batches]
+    said: list[Any] = []
+    for batch in batches:
+        said.append(list(await store.commit(batch)))
+        said += [list(await store.demands()), list(await store.pauses()), dict(await store.user_flags())]
     said.append(await store.fact_bounds())
     for number in range(4):
         said += [list(await store.facts_after(FactNumber(number), limit)) for limit in (0, 2, 100)]
@@ -48,7 +71,7 @@ async def _all_it_says(store: Store, batches: list[list[Change]]) -> list[Any]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(_changes, max_size=5), max_size=4))
+@given(st.lists(st.lists(_changes, max_size=5) | st.lists(_changes | _wishes, max_size=12), max_size=4))
 def test_after_the_same_commits_both_stores_say_the_same(batches: list[list[Change]]) -> None:
     async def compare() -> None:
         with TemporaryDirectory() as folder:
@@ -59,6 +82,41 @@ def test_after_the_same_commits_both_stores_say_the_same(batches: list[list[Chan
                 await real.close()
 
     asyncio.run(compare())
+
+
+async def test_both_stores_do_what_is_wished_in_its_order(tmp_path: Path) -> None:
+    one, other = kept.demand(1), kept.demand(2, since=kept.NOON - timedelta(seconds=1))
+    mine, his = kept.pause("alice", resumed=(RuleId(3), RuleId(1))), kept.pause("m\udcfc", admin=True)
+    on = UserFlags(online_call_record_enabled=True)
+    real = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    try:
+        stores: list[Store] = [real, MemoryStore()]
+        for store in stores:
+            assert (list(await store.demands()), list(await store.pauses()), dict(await store.user_flags())) == (
+                [],
+                [],
+                {},
+            )
+            await store.commit([PutDemand(one), PutPause(his), PutPause(mine), PutUserFlags(mine.by, UserFlags())])
+            # Ended and begun anew, begun and ended, ended without having been, in one commit.
+            await store.commit(
+                [
+                    EndDemand(one.record_id, one.rule_id),
+                    PutDemand(other),
+                    PutDemand(one),
+                    EndPause(his.record_id, his.by),
+                    PutPause(kept.pause("bob")),
+                    EndPause(kept.RECORD, Identity("bob")),
+                    EndDemand(kept.RECORD, RuleId(9)),
+                    PutUserFlags(mine.by, on),
+                    PutUserFlags(his.by, on),
+                ]
+            )
+            assert list(await store.demands()) == [other, one]
+            assert list(await store.pauses()) == [mine]
+            assert await store.user_flags() == {mine.by: on, his.by: on}
+    finally:
+        await real.close()
 
 
 async def test_both_stores_take_a_token_once(tmp_path: Path) -> None:

@@ -1,73 +1,24 @@
 """Opening databases of every kind: new, older, newer, damaged, somebody else's."""
 
 import asyncio
-import shutil
 import sqlite3
-import stat
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import aiosqlite
 import pytest
 
 from bridge.core.errors import StoreError
 from bridge.core.store import AppendFact
 from bridge.storage.database import SqliteStore
-from bridge.storage.migrations import SCHEMA, migrate
+from bridge.storage.migrations import SCHEMA
 from tests.storage import kept
+from tests.storage.databases import asked, content, kept_facts
 from tests.storage.rights import without_rights
-
-SECOND = """
--- A comment; with a semicolon.
-ALTER TABLE tokens ADD COLUMN note TEXT;
-CREATE TRIGGER note_is_short BEFORE INSERT ON tokens WHEN length(NEW.note) > 9
-BEGIN
-    SELECT RAISE(ABORT, 'too long; shorten it');
-END;
-PRAGMA user_version = 2;
-"""
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "recbridge.db"
-
-
-@pytest.fixture
-def schema(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SCHEMA, tmp_path / "schema"))
-
-
-async def kept_facts(path: Path, count: int) -> None:
-    store = await SqliteStore.open(path, "pbx1")
-    try:
-        await store.commit([AppendFact(kept.fact(n=n)) for n in range(count)])
-    finally:
-        await store.close()
-
-
-async def apply(path: Path, folder: Path) -> None:
-    database = await aiosqlite.connect(path, isolation_level=None)
-    try:
-        await migrate(database, path, folder)
-    finally:
-        await database.close()
-
-
-def asked(path: Path, sql: str) -> list[tuple[object, ...]]:
-    database = sqlite3.connect(path)
-    try:
-        return database.execute(sql).fetchall()
-    finally:
-        database.close()
-
-
-def content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def backups(path: Path) -> list[Path]:
-    return sorted(path.parent.glob("*.bak"))
 
 
 def test_every_schema_file_has_its_place() -> None:
@@ -78,50 +29,10 @@ def test_every_schema_file_has_its_place() -> None:
 async def test_every_row_carries_the_systemname(path: Path) -> None:
     await kept_facts(path, 0)
     tables = asked(path, "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    assert len(tables) == 10
+    assert len(tables) == 13
     for name, sql in tables:
         assert "systemname TEXT NOT NULL" in str(sql), name
         assert "STRICT" in str(sql), name
-
-
-async def test_a_new_database_needs_no_backup(path: Path) -> None:
-    await kept_facts(path, 1)
-    await kept_facts(path, 1)
-    assert backups(path) == []
-
-
-async def test_a_migration_leaves_a_backup_of_what_was(path: Path, schema: Path) -> None:
-    await kept_facts(path, 3)
-    (schema / "0002_note.sql").write_text(SECOND)
-    await apply(path, schema)
-    assert asked(path, "PRAGMA user_version") == [(2,)]
-    assert asked(path, "SELECT note FROM tokens") == []
-    (backup,) = backups(path)
-    assert backup.name.startswith("recbridge.db.v1-")
-    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert asked(backup, "PRAGMA user_version") == [(1,)]
-    assert asked(backup, "SELECT count(*) FROM facts") == [(3,)]
-    await apply(path, schema)
-    assert backups(path) == [backup]
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "CREATE TABLE half (a); CREATE TABLE facts (a); PRAGMA user_version = 2;",
-        "CREATE TABLE half (a);",
-        "CREATE TABLE half (a REFERENCES facts (number)); INSERT INTO half VALUES (77); PRAGMA user_version = 2;",
-    ],
-)
-async def test_a_migration_that_fails_changes_nothing(path: Path, schema: Path, sql: str) -> None:
-    await kept_facts(path, 3)
-    (schema / "0002_broken.sql").write_text(sql)
-    with pytest.raises((StoreError, sqlite3.Error)):
-        await apply(path, schema)
-    assert asked(path, "PRAGMA user_version") == [(1,)]
-    assert asked(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
-    await kept_facts(path, 1)
-    assert asked(path, "SELECT count(*) FROM facts") == [(4,)]
 
 
 async def test_two_that_open_a_new_database_at_once_both_get_it(path: Path) -> None:

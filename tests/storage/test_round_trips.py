@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import Token
-from bridge.core.ids import FactNumber
-from bridge.core.records import Fact, JournalEntry, Section, SectionState, entry_of, journal_fact
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
+from bridge.core.ids import FactNumber, Identity
+from bridge.core.people import UserFlags
+from bridge.core.records import Demand, Fact, JournalEntry, Pause, Section, SectionState, entry_of, journal_fact
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutDemand, PutPause, PutSection, PutUserFlags
 from bridge.storage.database import SqliteStore
 from tests.storage import kept
 
@@ -80,6 +82,33 @@ def test_a_journal_entry_is_kept_with_the_fact_that_announces_it(entries: list[J
             assert [found.entry for found in await store.journal(one.identity, 100)] == mine
 
     in_a_new_store(use)
+
+
+@_few
+@given(st.lists(kept.demands), st.lists(kept.pauses), st.dictionaries(kept.texts.map(Identity), kept.flags))
+def test_what_users_wish_is_there_after_a_new_start(
+    demands: list[Demand], pauses: list[Pause], flags: dict[Identity, UserFlags]
+) -> None:
+    async def run(path: Path) -> None:
+        store = await SqliteStore.open(path, "pbx1")
+        try:
+            await store.commit(
+                [*map(PutDemand, demands), *map(PutPause, pauses), *starmap(PutUserFlags, flags.items())]
+            )
+        finally:
+            await store.close()
+        again = await SqliteStore.open(path, "pbx1")
+        try:
+            last = {(one.record_id, one.rule_id): one for one in demands}
+            assert {(one.record_id, one.rule_id): one for one in await again.demands()} == last
+            lasting = {(one.record_id, one.by): one for one in pauses}
+            assert {(one.record_id, one.by): one for one in await again.pauses()} == lasting
+            assert await again.user_flags() == flags
+        finally:
+            await again.close()
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(run(Path(folder) / "x.db"))
 
 
 @_few
