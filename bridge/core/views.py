@@ -4,12 +4,12 @@ The names of RecordEvent, RecordEntry and JournalEntry are those of pascom's XMP
 Times are epoch milliseconds, durations seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.core.access import Reader, Role
-from bridge.core.ids import RecordId
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.ids import ChannelName, RecordId
 from bridge.core.live import CallNow
 from bridge.core.records import (
     Fact,
@@ -25,7 +25,7 @@ from bridge.core.sections import RUNNING
 
 Json = dict[str, Any]
 
-_RECORD_EVENTS = frozenset(
+_SECTION_EVENTS = frozenset(
     {
         FactKind.SECTION_RECORDING,
         FactKind.SECTION_PAUSED,
@@ -35,6 +35,7 @@ _RECORD_EVENTS = frozenset(
         FactKind.SECTION_LOST,
     }
 )
+_RECORD_EVENTS = _SECTION_EVENTS | {FactKind.RECORD_OFFERED}
 _CALL_EVENTS = frozenset(
     {
         FactKind.CALL_BEGAN,
@@ -43,6 +44,12 @@ _CALL_EVENTS = frozenset(
         FactKind.TALK_BEGAN,
         FactKind.TALK_CHANGED,
         FactKind.TALK_ENDED,
+        FactKind.RECORD_STARTED,
+        FactKind.RECORD_STOPPED,
+        FactKind.RECORD_PAUSED,
+        FactKind.RECORD_RESUMED,
+        FactKind.CONTROL_REFUSED,
+        FactKind.USER_FLAGS_SET,
     }
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,24 +71,54 @@ def sees_section(section: Section, reader: Reader) -> bool:
 
 
 def record_event(fact: Fact, reader: Reader) -> Json | None:
-    """The RecordEvent that a section's fact is for this reader; None where there is none, or none for it."""
+    """The RecordEvent that a section's or an offer's fact is for this reader; None if there is none, or none for it.
+
+    An offer (an on-demand rule applies, and nobody has started it) has no owner and no file yet; its data's `may` are
+    the identities that the rule lets start it.
+    """
     if fact.kind not in _RECORD_EVENTS or not reader.sees(fact.audience):
         return None
-    state = SectionState(fact.data["state"])
-    owner = fact.personal.get("identity", "")
-    if fact.data["type"] == SectionType.AUTO:
-        permission = "auto"
+    if fact.kind is FactKind.RECORD_OFFERED:
+        state, owner, permission = "offered", "", _permission(reader, fact.data.get("may", ()))
     else:
-        permission = "allow" if reader.role is Role.ADMIN or reader.identity == owner else "deny"
+        state, owner = fact.data["state"], fact.personal.get("identity", "")
+        permission = _section_permission(SectionType(fact.data["type"]), owner, reader)
+    head, tail = fact.data["headchannel"], fact.data["tailchannel"]
+    return _record_event(fact, head, tail, state=state, owner=owner, permission=permission)
+
+
+def section_event(section: Section, reader: Reader) -> Json | None:
+    """The RecordEvent that a section is for this reader now; None if it is not this reader's to see."""
+    if not sees_section(section, reader):
+        return None
+    owner = section.owner or ""
+    permission = _section_permission(section.type, owner, reader)
+    head, tail = section.headchannel, section.tailchannel
+    return _record_event(section, head, tail, state=section.state, owner=owner, permission=permission)
+
+
+def _section_permission(kind: SectionType, owner: str, reader: Reader) -> str:
+    return "auto" if kind is SectionType.AUTO else _permission(reader, (owner,))
+
+
+def _permission(reader: Reader, may: Collection[str]) -> str:
+    """Whether this reader may start or stop what those in `may` may, and admins, each with a token for that."""
+    has_right = reader.role is Role.ADMIN or reader.identity in may
+    return "allow" if has_right and Scope.CONTROL in reader.scopes else "deny"
+
+
+def _record_event(
+    of: Fact | Section, head: ChannelName, tail: ChannelName, *, state: str, owner: str, permission: str
+) -> Json:
     return {
         "eventType": "start" if state in RUNNING else "stop",
-        "eventId": fact.record_id,
-        "ruleId": fact.rule_id,
+        "eventId": of.record_id,
+        "ruleId": of.rule_id,
         "permission": permission,
         "identity": owner,
-        "file": fact.file,
-        "headchannel": fact.data["headchannel"],
-        "tailchannel": fact.data["tailchannel"],
+        "file": of.file,
+        "headchannel": head,
+        "tailchannel": tail,
         "state": str(state),
     }
 
@@ -203,7 +240,7 @@ def _call_event(fact: Fact) -> Json:
     return {
         **fact.data,
         "event": str(fact.kind),
-        "callId": fact.call_id,
+        "callId": fact.call_id or "",
         "recordId": fact.record_id or "",
         "timestamp": epoch_ms(fact.at),
         "personal": dict(fact.personal),
@@ -214,7 +251,8 @@ def stream_item(numbered: NumberedFact, reader: Reader) -> Json | None:
     """`{"type": RecordEvent | JournalEntry | CallEvent, "id": …, "data": {…}}`, `id` being the fact's number.
 
     None where it is no stream's matter, or not this reader's to see. A CallEvent is `event` (the fact's kind),
-    `callId`, `recordId`, `timestamp`, `personal` (names and numbers) and what the kind brings along.
+    `callId` ('' where it is of no call: a user's flags), `recordId`, `timestamp`, `personal` (names and numbers) and
+    what the kind brings along.
     """
     fact = numbered.fact
     if not reader.sees(fact.audience):

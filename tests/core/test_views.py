@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.access import Reader, Role
+from bridge.core.access import Reader, Role, Scope
 from bridge.core.book import SectionBook
 from bridge.core.decisions import Decision
-from bridge.core.ids import FactNumber, Identity, RecordId
+from bridge.core.ids import FactNumber, Identity, RecordId, RuleId
 from bridge.core.records import (
     AudioReport,
     Fact,
@@ -25,7 +25,7 @@ from bridge.core.records import (
     journal_fact,
 )
 from bridge.core.store import AppendFact
-from bridge.core.views import journal_item, record_entry, record_event, stream_item
+from bridge.core.views import journal_item, record_entry, record_event, section_event, stream_item
 from tests.storage import kept
 
 RECORD_EVENT = {
@@ -45,7 +45,12 @@ NOON_MS = 1785585600123
 
 
 def reader(identity: Identity, role: Role = Role.USER, *supervised: Identity) -> Reader:
-    return Reader(identity, role, frozenset(), frozenset(supervised))
+    return Reader(identity, role, frozenset({Scope.CONTROL}), frozenset(supervised))
+
+
+def looker(identity: Identity, role: Role = Role.USER) -> Reader:
+    """One whose token is for looking alone."""
+    return Reader(identity, role, frozenset(Scope) - {Scope.CONTROL})
 
 
 def section_fact(section: Section, kind: FactKind) -> Fact:
@@ -98,7 +103,10 @@ def test_event_type_says_whether_it_records_now(state: SectionState, event_type:
         (reader(BOB), "deny"),
         (reader(CAROL), None),
         (reader(CAROL, Role.SUPERVISOR, BOB), "deny"),
+        (reader(ALICE, Role.SUPERVISOR), "allow"),
         (reader(CAROL, Role.ADMIN), "allow"),
+        (looker(ALICE), "deny"),
+        (looker(CAROL, Role.ADMIN), "deny"),
     ],
 )
 def test_permission_is_the_readers_own(who: Reader, permission: str | None) -> None:
@@ -108,6 +116,67 @@ def test_permission_is_the_readers_own(who: Reader, permission: str | None) -> N
     event = record_event(section_fact(section, FactKind.SECTION_RECORDING), who)
     assert (event and event["permission"]) == permission
     assert event is None or event["identity"] == ALICE
+
+
+@pytest.mark.parametrize("who", [reader(ALICE), reader(CAROL, Role.ADMIN), looker(BOB)])
+def test_what_the_system_records_is_auto_for_all(who: Reader) -> None:
+    event = section_event(kept.section(participants=(ALICE, BOB)), who)
+    assert event is not None
+    assert event["permission"] == "auto"
+
+
+@given(kept.sections, st.sampled_from([reader(ALICE), reader(BOB), looker(ALICE), reader(CAROL, Role.ADMIN)]))
+def test_a_section_and_its_fact_are_one_event(section: Section, who: Reader) -> None:
+    section = replace(section, participants=(ALICE,))
+    for state in SectionState:
+        moved = replace(section, state=state)
+        by_fact = record_event(section_fact(moved, FactKind(f"section.{state}")), who)
+        if state not in {SectionState.REQUESTED, SectionState.STOPPING}:
+            assert section_event(moved, who) == by_fact
+        assert by_fact is None or who.identity in {ALICE, section.owner} or who.role is Role.ADMIN
+
+
+def offer(*may: Identity) -> Fact:
+    return Fact(
+        FactKind.RECORD_OFFERED,
+        kept.NOON,
+        call_id=kept.CALL,
+        record_id=kept.RECORD,
+        rule_id=RuleId(3),
+        data={"headchannel": "PJSIP/alice-00000001", "tailchannel": "PJSIP/bob-00000002", "may": list(may)},
+        audience=(ALICE, BOB),
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "permission"),
+    [
+        (reader(BOB), "allow"),
+        (reader(ALICE), "deny"),
+        (reader(CAROL, Role.SUPERVISOR, BOB), "deny"),
+        (reader(CAROL, Role.ADMIN), "allow"),
+        (looker(BOB), "deny"),
+        (looker(CAROL, Role.ADMIN), "deny"),
+    ],
+)
+def test_an_offer_is_a_record_event_that_nobody_owns_yet(who: Reader, permission: str) -> None:
+    expected = {
+        "eventType": "stop",
+        "eventId": kept.RECORD,
+        "ruleId": 3,
+        "permission": permission,
+        "identity": "",
+        "file": None,
+        "headchannel": "PJSIP/alice-00000001",
+        "tailchannel": "PJSIP/bob-00000002",
+        "state": "offered",
+    }
+    item = stream_item(NumberedFact(FactNumber(4), offer(BOB)), who)
+    assert item == {"type": "RecordEvent", "id": 4, "data": expected}
+
+
+def test_an_offer_is_no_matter_of_others() -> None:
+    assert record_event(offer(CAROL), reader(CAROL)) is None
 
 
 def test_journal_item_has_every_field_that_is_promised() -> None:
@@ -240,6 +309,45 @@ def test_a_call_event_says_what_happened_and_keeps_people_apart() -> None:
             "personal": {"name": "Bob"},
         },
     }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FactKind.RECORD_STARTED,
+        FactKind.RECORD_STOPPED,
+        FactKind.RECORD_PAUSED,
+        FactKind.RECORD_RESUMED,
+        FactKind.CONTROL_REFUSED,
+    ],
+)
+def test_what_users_do_to_a_recording_is_a_call_event(kind: FactKind) -> None:
+    fact = replace(
+        kept.fact(by="phone", rules=[3]),
+        kind=kind,
+        audience=(ALICE,),
+        record_id=kept.RECORD,
+        personal={"identity": "bob"},
+    )
+    item = stream_item(NumberedFact(FactNumber(3), fact), looker(ALICE))
+    assert item is not None
+    assert item["type"] == "CallEvent"
+    assert item["data"] == {
+        "event": str(kind),
+        "callId": kept.CALL,
+        "recordId": kept.RECORD,
+        "timestamp": NOON_MS,
+        "by": "phone",
+        "rules": [3],
+        "personal": {"identity": "bob"},
+    }
+
+
+def test_a_users_flags_may_be_of_no_call() -> None:
+    fact = Fact(FactKind.USER_FLAGS_SET, kept.NOON, data={"on": True}, audience=(ALICE,))
+    item = stream_item(NumberedFact(FactNumber(3), fact), reader(ALICE))
+    assert item is not None
+    assert (item["data"]["callId"], item["data"]["recordId"], item["data"]["on"]) == ("", "", True)
 
 
 @pytest.mark.parametrize("kind", [FactKind.RULES_LOADED, FactKind.ASTERISK_LOST, FactKind.FOREIGN_MIXMONITOR])
