@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from bridge.core.document import Listed, Loaded, Strict, Text, WrongValueError, in_order, load, text_of
+from bridge.core.document import Boolean, Listed, Loaded, Strict, Text, WrongValueError, in_order, load, text_of
 from bridge.core.durations import Duration
 from bridge.core.errors import BadInputError, Problem
 from bridge.files import DEFAULT_USERS, read_text
@@ -118,8 +118,17 @@ class RetentionConfig(Strict):
     keep: Duration = timedelta(days=365)
 
 
+class QueueConfig(Strict):
+    """What one queue says of its members. `record_toggle`: may their record key record; it stands over the user's."""
+
+    record_toggle: Boolean | None = None
+
+
 class Config(Strict):
-    """The whole configuration; only `asterisk` is required. `systemname` names this PBX in every row that is kept."""
+    """The whole configuration; only `asterisk` is required.
+
+    `systemname` names this PBX in every row that is kept. `dtmf`: `*3` counts as plain DTMF on the user's own leg, too.
+    """
 
     asterisk: AsteriskConfig
     spool: SpoolConfig = SpoolConfig()
@@ -130,6 +139,14 @@ class Config(Strict):
     http: HttpConfig = HttpConfig()
     retention: RetentionConfig = RetentionConfig()
     systemname: Text = Field(default_factory=socket.gethostname)
+    dtmf: Boolean = False
+    queues: Mapping[Text, QueueConfig] = {}
+
+    @property
+    def queue_toggles(self) -> Mapping[str, bool]:
+        """By the name of the queue, where it says something of its own."""
+        toggles = {name: queue.record_toggle for name, queue in self.queues.items()}
+        return {name: toggle for name, toggle in toggles.items() if toggle is not None}
 
     @property
     def secret(self) -> str:

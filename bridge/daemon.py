@@ -15,12 +15,13 @@ from aiohttp import web
 from bridge import rulebook
 from bridge.api.app import Dependencies, create_app, runner
 from bridge.asterisk.connection import AmiConnection
+from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.inbox import Connected, Item, Lost
 from bridge.config import Config, load_config
 from bridge.core.errors import BadInputError, RecbridgeError
 from bridge.core.ids import Identity
 from bridge.core.live import CallNow, NotReady
-from bridge.core.messages import parse
+from bridge.core.messages import DTMF, parse
 from bridge.core.now import calls_now
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
@@ -104,7 +105,12 @@ class Daemon:
         spool = Spool(config.spool.local, str(config.spool.asterisk))
         asterisk = config.asterisk
         connection = AmiConnection(
-            asterisk.host, asterisk.port, asterisk.username, config.secret, variables=self._book.rules.variables()
+            asterisk.host,
+            asterisk.port,
+            asterisk.username,
+            config.secret,
+            events=(*EVENTS, DTMF) if config.dtmf else EVENTS,
+            variables=self._book.rules.variables(),
         )
         hands = Hands(connection, spool, inspector, utc_now)
         hub = Hub(store)
@@ -120,6 +126,7 @@ class Daemon:
                 store=store,
                 audio_root=config.spool.local,
                 live=_Live(recorder),
+                control=engine,
                 supervised=self._supervised,
                 not_ready=not_ready,
                 hub=hub,

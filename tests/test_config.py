@@ -41,6 +41,7 @@ def test_only_asterisk_is_required_and_the_rest_has_its_documented_defaults(file
     assert (config.http.address, config.http.tls, config.http.trusted_proxies) == (("127.0.0.1", 8095), None, ())
     assert config.retention.keep == timedelta(days=365)
     assert config.systemname
+    assert (config.dtmf, config.queue_toggles) == (False, {})
 
 
 def test_everything_can_be_said(file: Path) -> None:
@@ -59,8 +60,11 @@ http:
   trusted_proxies: [10.0.0.0/8, "::1"]
 retention: {keep: 90d}
 systemname: pbx1
+dtmf: true
+queues: {support: {record_toggle: true}, 0049: {record_toggle: false}, sales: {}}
 """,
     )
+    assert (config.dtmf, config.queue_toggles) == (True, {"support": True, "0049": False})
     assert config.http.address == ("::1", 443)
     assert config.http.tls is not None
     assert [str(network) for network in config.http.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
@@ -130,6 +134,29 @@ rule: /r
                 "3:64: `trusted_proxies` must be an address, or a network like 10.0.0.0/24, not `10.0.0.1/8`",
                 "4:19: `keep` must be a number and s, m, h or d, like 90d, not `365`",
                 "5:1: unknown key `rule` (did you mean rules?)",
+            ],
+        ),
+        (
+            """\
+asterisk: {secret: a}
+dtmf: yes
+queues:
+  support: {record_togle: true, callers: b}
+  sales: {record_toggle: on}
+  park:
+  "": {}
+record_toggle: true
+queue: {}
+""",
+            [
+                "2:7: `dtmf` must be true or false, not `yes` (did you mean true?)",
+                "4:13: unknown key `record_togle` (did you mean record_toggle?)",
+                "4:33: unknown key `callers`; possible here: record_toggle",
+                "5:26: `record_toggle` must be true or false, not `on` (did you mean true?)",
+                "6:3: `park` has no value",
+                "7:3: `` is empty",
+                f"8:1: unknown key `record_toggle`; possible here: {', '.join(Config.model_fields)}",
+                "9:1: unknown key `queue` (did you mean queues?)",
             ],
         ),
     ],

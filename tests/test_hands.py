@@ -11,7 +11,6 @@ import structlog
 
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.manager import Response
-from bridge.asterisk.wire import Fields
 from bridge.core.decisions import (
     FileWatched,
     MixMonitorProbed,
@@ -161,10 +160,8 @@ async def test_without_asterisk_a_mute_is_unanswered_and_what_ran_counts_as_runn
 
 async def test_our_own_mistake_is_reported_as_the_worse_case(tmp_path: Path) -> None:
     class Mistaken(AmiConnection):
-        async def action(
-            self, name: str, fields: Fields, deadline_s: float | None = None, *, must_succeed: bool = True
-        ) -> Response:
-            raise RuntimeError(name)
+        async def action(self, *_arguments: object, **_named: object) -> Response:
+            raise RuntimeError
 
     inspector = MediaInspector()
     try:

@@ -23,7 +23,6 @@ from bridge.core.errors import (
     TornMessageError,
 )
 from bridge.core.live import NotReady
-from bridge.core.messages import PARSERS
 
 log = structlog.get_logger()
 
@@ -42,7 +41,7 @@ class AmiConnection:
         username: str,
         secret: str,
         *,
-        events: Collection[str] = tuple(PARSERS),
+        events: Collection[str] = filters.EVENTS,
         variables: frozenset[str] = frozenset(),
         bound: int = 100_000,
         deadlines: Deadlines | None = None,

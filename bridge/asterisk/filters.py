@@ -8,6 +8,7 @@ import structlog
 
 from bridge.asterisk.manager import Response
 from bridge.asterisk.wire import Fields
+from bridge.core.messages import CALL_RECORD_EXTENSION, DTMF, PARSERS
 
 log = structlog.get_logger()
 
@@ -20,11 +21,20 @@ _REGEX_BYTES = 800
 """Of one filter's names of variables; a line of AMI has 1,022."""
 
 
+EVENTS = tuple(name for name in PARSERS if name != DTMF)
+"""What is always used; DTMF only where the configuration says so."""
+USER_EVENTS = ("RecordToggle", "CallRecordToggle")
+
+
 def criteria(names: Collection[str], variables: Collection[str]) -> Iterator[Mapping[str, str]]:
-    """The filters: events by name, and of VarSet those of the wanted variables (with `_` or `__` before them too)."""
-    for name in names:
-        if name != "VarSet":
-            yield {"MatchCriteria": f"name({name})"}
+    """The filters: events by name, and of some names only a part.
+
+    Of VarSet the wanted variables (with `_` or `__` before them too), of Newexten the extension that toggles, of
+    UserEvent the toggles in any case (Asterisk's regular expressions tell cases apart), of keys those that a phone
+    pressed and not those that it is sent. Filters by name alone come first: see `ask_for`.
+    """
+    yield from ({"MatchCriteria": f"name({name})"} for name in names if name not in _PARTS and name != "VarSet")
+    yield from (_PARTS[name] for name in names if name in _PARTS)
     wanted = sorted(variables)
     while wanted:
         some: list[str] = []
@@ -34,11 +44,30 @@ def criteria(names: Collection[str], variables: Collection[str]) -> Iterator[Map
         yield {"MatchCriteria": "name(VarSet),header(Variable),method(regex)", "Filter": regex}
 
 
+def _in_any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in word)
+
+
+_PARTS: Mapping[str, Mapping[str, str]] = {
+    "Newexten": {
+        "MatchCriteria": "name(Newexten),header(Extension),method(exact)",
+        "Filter": CALL_RECORD_EXTENSION,
+    },
+    "UserEvent": {
+        "MatchCriteria": "name(UserEvent),header(UserEvent),method(regex)",
+        "Filter": f"^({'|'.join(map(_in_any_case, USER_EVENTS))})$",
+    },
+    DTMF: {"MatchCriteria": f"name({DTMF}),header(Direction),method(exact)", "Filter": "Received"},
+}
+
+
 async def ask_for(asterisk: _Acts, names: Collection[str], variables: Collection[str], deadline_s: float) -> bool:
     """Have only these events sent; list replies are not touched. Raises AsteriskError.
 
     False where Asterisk has no filters by name (before 18.26, 20.11, 21.6, 22.1), or the user no right to them: all
     events come then. Once the first is in force, a later one that is refused would hide its events, so that raises.
+    The first must be one by name alone: an older Asterisk overlooks MatchCriteria, refuses a filter without a `Filter`,
+    and takes one with it for a filter of all events (measured on 16.28).
     """
     for number, one in enumerate(criteria(names, variables)):
         answer = await asterisk.action("Filter", {"Operation": "Add", **one}, deadline_s, must_succeed=number > 0)

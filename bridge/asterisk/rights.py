@@ -9,9 +9,12 @@ from bridge.asterisk.wire import Fields
 READ = ("system", "call", "agent", "user", "dialplan")
 """Classes of events that are used: measured by their `Privilege` header on 22.10.
 
-system: FullyBooted, Shutdown. call: channels, dials, bridges, Local channels, MixMonitor, Hold. agent: queues.
+system: FullyBooted, Shutdown. call: channels, dials, bridges, Local channels, MixMonitor, Hold, Unhold. agent: queues.
 user: UserEvent. dialplan: VarSet, Newexten.
 """
+
+READ_DTMF = "dtmf"
+"""One class more, where `dtmf: true` asks for the keys that are pressed: DTMFEnd (on 16.28, too)."""
 
 WRITE = ("system", "call")
 """Classes of actions that are used. system: MixMonitor, Filter, CoreShowChannels, CoreSettings. call: StopMixMonitor,

@@ -6,10 +6,10 @@ it are `Strict` and built from the types below, which take text alone.
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Generic, TypeVar, get_args
+from typing import Annotated, Any, Final, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError, WithJsonSchema
 from pydantic_core import CoreSchema
@@ -242,11 +242,15 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _keys_at(model: type[BaseModel] | None, loc: Loc) -> list[str]:
-    """The keys that can stand at `loc`."""
-    for step in loc:
-        if model is not None and isinstance(step, str):
-            by_key = {field.alias or name: field for name, field in model.model_fields.items()}
-            model = _model_in(by_key[step].annotation) if step in by_key else None
+    """The keys that can stand at `loc`; none where they are the admin's own names (a mapping)."""
+    steps = [step for step in loc if isinstance(step, str)]
+    while steps and model is not None:
+        by_key = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        annotation = by_key.get(steps.pop(0))
+        if get_origin(annotation) is Mapping and not steps:
+            return []
+        del steps[: get_origin(annotation) is Mapping]
+        model = _model_in(annotation)
     return [field.alias or name for name, field in model.model_fields.items()] if model is not None else []
 
 

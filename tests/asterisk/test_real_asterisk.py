@@ -78,7 +78,9 @@ async def test_the_printed_user_sees_a_call_and_records_it(network: Network) -> 
         await until(connection, lambda event: isinstance(event, MixMonitorStarted) and event.uniqueid == leg)
         kept = await connection.action("Getvar", {"Channel": leg, "Variable": mixmonitor.variable(RuleId(7))})
         assert kept.header("Value") == mixmonitor_id
-        assert wav.exists()
+        async with asyncio.timeout(30):
+            while not wav.exists():  # noqa: ASYNC110 - MixMonitor's own thread makes it, some time after the answer
+                await asyncio.sleep(0.02)
         await mixmonitor.stop(connection, leg, mixmonitor_id)
         await until(connection, lambda event: isinstance(event, MixMonitorStopped) and event.uniqueid == leg)
         with pytest.raises(AsteriskRefusedError, match="Could not stop monitoring channel"):
