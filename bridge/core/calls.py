@@ -13,7 +13,8 @@ _HOLDING = "holding_bridge"
 class Channel:
     """A channel, and what it has been through. `dialed` is whether the PBX rang it; a caller was not.
 
-    `connected_s` is finished talk; `talk` the one it is in. `ended_at` is set by its Hangup.
+    `connected_s` is finished talk; `talk` the one it is in. `held` is whether its phone has put the others on hold.
+    `ended_at` is set by its Hangup.
     """
 
     uniqueid: Uniqueid
@@ -36,6 +37,7 @@ class Channel:
     dial_string: str = ""
     dial_status: str = ""
     queue: str = ""
+    held: bool = False
     talk: "Talk | None" = None
     talking_since: datetime | None = None
     connected_s: float = 0.0

@@ -202,6 +202,11 @@ class When(Strict):
         """Whether users must be in the talk for the conditions to hold: what `follow: user` needs."""
         return bool(self.user or self.caller or self.callee) or any(one.names_users for one in (*self.all, *self.any))
 
+    @property
+    def wants_online(self) -> bool:
+        """Whether somebody in the talk must have online_call_record_enabled for the conditions to hold."""
+        return self.online_call_record is True or any(one.wants_online for one in self.all)
+
     def users(self, directory: Directory) -> frozenset[str]:
         """Everybody whom `user`, `caller` and `callee` name, groups as their members."""
         named = frozenset().union(*(who(name, directory) for name in (*self.user, *self.caller, *self.callee)))

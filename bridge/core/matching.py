@@ -43,6 +43,10 @@ class TalkFacts:
         """The users on either side."""
         return self.callers | self.callees
 
+    def flags_of(self, user: Identity, directory: Directory) -> UserFlags:
+        """A user's flags: what users.yml says, unless something stands over it."""
+        return self.flags.get(user) or directory.flags_of(user)
+
     def variable(self, name: str) -> str:
         """A channel variable's value; `_NAME` and `__NAME`, which are inherited, count as NAME."""
         plain = self.variables.get(name)
@@ -194,9 +198,7 @@ def _flag(names: Callable[[TalkFacts], tuple[str, str]]) -> "Compile":
         def on(talk: TalkFacts) -> bool:
             calling, called = names(talk)
             sides = ((talk.callers, calling), (talk.callees, called))
-            return any(
-                getattr(talk.flags.get(user) or directory.flags_of(user), name) for side, name in sides for user in side
-            )
+            return any(getattr(talk.flags_of(user, directory), name) for side, name in sides for user in side)
 
         words = ("false", "true")
         return [_condition(key, (words[wanted],), lambda talk: on(talk) is wanted, lambda talk: (words[on(talk)],))]

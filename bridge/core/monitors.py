@@ -52,11 +52,17 @@ class Monitors:
         self._foreign[leg] += 1
         return True
 
-    def stopped(self, leg: Uniqueid) -> bool:
-        """Take a MixMonitorStop; whether it is somebody else's."""
-        if _take(self._stopping, leg):
-            return False
+    def ours_stopped(self, leg: Uniqueid) -> bool:
+        """Take a MixMonitorStop; whether it is the one that we asked for."""
+        return _take(self._stopping, leg)
+
+    def theirs_stopped(self, leg: Uniqueid) -> bool:
+        """Take a MixMonitorStop that we did not ask for; whether one of theirs ran."""
         return _take(self._foreign, leg)
+
+    def theirs_runs(self, leg: Uniqueid) -> None:
+        """What had been taken for the end of theirs was ours: theirs runs on."""
+        self._foreign[leg] += 1
 
     def gone(self, leg: Uniqueid) -> None:
         """The channel hung up, and all its MixMonitors with it."""

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,50 +11,46 @@ from bridge.core import calls as c
 from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
+from bridge.core.applying import Applies, Applying, may_record
+from bridge.core.commands import Command
+from bridge.core.control import Control
 from bridge.core.ids import CallId, Identity, RecordId, RuleId
-from bridge.core.people import People
-from bridge.core.records import Fact, FactKind, Section
-from bridge.core.rules import Answers, Follow, RecordMode, Rule, RuleSet, Start, TalkFacts, ask
-from bridge.core.sectioner import Sectioner, Stretch
+from bridge.core.people import People, UserFlags
+from bridge.core.phones import Phones
+from bridge.core.records import Demand, Fact, FactKind, Pause, Section
+from bridge.core.rules import Answers, Rule, RuleSet, Start, TalkFacts, ask
+from bridge.core.sectioner import Sectioner, Stretch, ends
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact
 from bridge.core.tracker import CallTracker
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A rule that once matched in a call. With `follow: user` it holds while one of `users` is in the talk."""
-
-    rule: Rule
-    users: frozenset[Identity]
-
-    def holds_for(self, users: frozenset[Identity]) -> bool:
-        """Whether it applies to a talk of these users."""
-        return self.rule.follow is Follow.CALL or not self.users.isdisjoint(users)
-
-
-def _may_record(answers: Answers) -> bool:
-    """Whether rules may record by themselves: not against a `never`, nor where the variable says on-demand."""
-    return not answers.never and answers.variable is not RecordMode.ON_DEMAND
 
 
 class Recorder:
     """Decides, for every event, what to keep and what to do. Holds no more than the calls that go on now.
 
     `files` gives the highest section number already used of a record and rule, so that a restart goes on counting.
+    `flags` is what users have changed of their flags, `queue_toggles` what queues say of their members' record key.
     """
 
     def __init__(
-        self, rules: RuleSet, people: People, files: Mapping[tuple[RecordId, RuleId], int] | None = None
+        self,
+        rules: RuleSet,
+        people: People,
+        files: Mapping[tuple[RecordId, RuleId], int] | None = None,
+        *,
+        flags: Mapping[Identity, UserFlags] | None = None,
+        queue_toggles: Mapping[str, bool] | None = None,
     ) -> None:
         self._out: list[d.Decision] = []
         self.tracker = CallTracker()
-        self.sectioner = Sectioner(self.tracker, people, self._out, files or {})
+        self.sectioner = Sectioner(self.tracker, people, self._out, files or {}, self._silent)
+        self.control = Control(self, self._out)
+        self.applies = Applies(self.tracker, people, self.control.demands_in)
+        self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
         self.use_rules(rules, people)
         self.stretches: dict[int, Stretch] = {}
         self.answers: dict[CallId, Answers] = {}
         self._before: dict[CallId, Stretch] = {}
         self._befores = 0
-        self._kept: dict[CallId, dict[RuleId, Kept]] = {}
         self._on_change: dict[type, Callable[[Any, datetime], None]] = {
             c.CallBegan: self._call_began,
             c.CallsJoined: self._calls_joined,
@@ -66,26 +61,43 @@ class Recorder:
             c.ChannelGone: self._channel_gone,
             c.CallEnded: self._call_ended,
         }
+        self._on_event: dict[type, Callable[[Any, datetime], None]] = {
+            **self.sectioner.reports,
+            **self.phones.events,
+            d.Tick: self._tick,
+            Command: self.control.command,
+            m.MixMonitorStarted: self._mixmonitor,
+            m.MixMonitorStopped: self._mixmonitor,
+            m.SnapshotTaken: self._snapshot,
+        }
 
-    def handle(self, event: m.Event | d.Report, now: datetime) -> list[d.Decision]:
-        """Take one event or report; what to keep and what to do, in order."""
-        report = self.sectioner.reports.get(type(event))
-        if report is not None:
-            report(event, now)
-        elif isinstance(event, m.MixMonitorStarted | m.MixMonitorStopped):
-            self._mixmonitor(event)
+    def handle(self, event: m.Event | d.Report | Command, now: datetime) -> list[d.Decision]:
+        """Take one event, report or command; what to keep, to do and to answer, in order."""
+        on_event = self._on_event.get(type(event))
+        if on_event is not None:
+            on_event(event, now)
         else:
-            snapshot = type(event) is m.SnapshotTaken
-            if snapshot:
-                self.sectioner.before_snapshot(now)
-            changes = self.tracker.handle(event)  # type: ignore[arg-type]  # reports are all in the table above
-            if snapshot:
-                self.sectioner.know_again()
-            for change in changes:
+            for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
                 self._on_change[type(change)](change, now)
-            if snapshot:
-                self.sectioner.after_snapshot(now)
+        self.control.answer(now)
         return self._taken()
+
+    def _snapshot(self, event: m.SnapshotTaken, now: datetime) -> None:
+        self.sectioner.before_snapshot(now)
+        changes = self.tracker.handle(event)
+        self.sectioner.know_again()
+        self.control.know_again()
+        for change in changes:
+            self._on_change[type(change)](change, now)
+        self.sectioner.after_snapshot(now)
+
+    def _tick(self, tick: d.Tick, now: datetime) -> None:
+        self.sectioner.tick(tick, now)
+        self.control.tick(tick.at)
+        self.phones.tick(tick.at)
+
+    def _silent(self, call: c.Call, rule: Rule) -> bool:
+        return self.control.silent(call, rule)
 
     def _taken(self) -> list[d.Decision]:
         if not self._out:
@@ -94,35 +106,45 @@ class Recorder:
         self._out.clear()
         return out
 
-    def restore(self, sections: Sequence[Section], now: datetime) -> list[d.Decision]:
-        """Take in the sections that an earlier run left open, before the first snapshot; see Sectioner."""
+    def restore(
+        self,
+        sections: Sequence[Section],
+        now: datetime,
+        demands: Sequence[Demand] = (),
+        pauses: Sequence[Pause] = (),
+    ) -> list[d.Decision]:
+        """Take in what an earlier run left open, before the first snapshot; see Sectioner and Control."""
         self.sectioner.restore(sections, now)
+        self.control.restore(demands, pauses)
         return self._taken()
 
     def use_rules(self, rules: RuleSet, people: People) -> None:
         """New rules count from the next talk."""
         self.rules = rules
         self.people = self.sectioner.people = people
+        self.applies.use_rules(rules, people)
         self.tracker.variables = rules.variables()
         self._early = any(placed.rule.start is not Start.TALK for placed in rules.rules)
-        self._named = {placed.rule.id: placed.users for placed in rules.rules}
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:
         """What may be recorded of a call now: the time before a talk, and its talks."""
         before = self._before.get(call.call_id)
         numbers = dict.fromkeys(leg.talk.number for leg in call.legs if leg.talk is not None)
-        return [*([before] if before is not None else []), *(self.stretches[number] for number in numbers)]
+        # A talk that one snapshot shows may not have been handled yet.
+        talks = [self.stretches[number] for number in numbers if number in self.stretches]
+        return [*([before] if before is not None else []), *talks]
 
     def wake_at(self) -> datetime | None:
         """When a Tick is wanted, if nothing happens before."""
-        return self.sectioner.wake_at()
+        times = (self.sectioner.wake_at(), self.control.wake_at(), self.phones.wake_at())
+        return min((at for at in times if at is not None), default=None)
 
     # Calls
 
     def _call_began(self, change: c.CallBegan, now: datetime) -> None:  # noqa: ARG002  # one shape for the table
         call = change.call
         channel = call.caller
-        self._note(
+        self.note(
             FactKind.CALL_BEGAN,
             call.began_at,
             call,
@@ -133,17 +155,15 @@ class Recorder:
     def _calls_joined(self, change: c.CallsJoined, now: datetime) -> None:
         call, gone = change.call, change.gone
         self.sectioner.numbering.joined(call.call_id, gone.call_id)
-        for rule_id, one in self._kept.pop(gone.call_id, {}).items():
-            kept = self._kept.setdefault(call.call_id, {})
-            other = kept.get(rule_id)
-            kept[rule_id] = Kept(other.rule, other.users | one.users) if other is not None else one
+        self.control.joined(call, gone)
+        self.applies.joined(call, gone)
         answers = self.answers.pop(gone.call_id, None)
         if answers is not None:
             self.answers.setdefault(call.call_id, answers)
         before = self._before.pop(gone.call_id, None)
         if before is not None:
             self.sectioner.end_all(before, now)
-        self._note(FactKind.CALL_JOINED, now, call, {"joined": gone.call_id})
+        self.note(FactKind.CALL_JOINED, now, call, {"joined": gone.call_id})
 
     def _call_progressed(self, change: c.CallProgressed, now: datetime) -> None:
         """Before a talk only rules that begin with the answer, or the ringing, are of interest."""
@@ -165,7 +185,7 @@ class Recorder:
             self._befores -= 1
             talk = c.Talk(self._befores, now, {caller.uniqueid: caller}, frozenset())
             before = self._before[call.call_id] = Stretch(talk, answers, {})
-        for rule_id in [rule_id for rule_id in before.wanted if rule_id not in rules and not _may_record(answers)]:
+        for rule_id in [rule_id for rule_id in before.wanted if rule_id not in rules and not may_record(answers)]:
             self.sectioner.end(before, rule_id, now)
             del before.wanted[rule_id]
         for rule in rules.values():
@@ -175,8 +195,9 @@ class Recorder:
 
     def _call_ended(self, change: c.CallEnded, now: datetime) -> None:
         call = change.call
-        self._kept.pop(call.call_id, None)
+        self.applies.over(call)
         self.answers.pop(call.call_id, None)
+        self.control.over(call)
         self.sectioner.numbering.over(call.call_id)
         before = self._before.pop(call.call_id, None)
         if before is not None:
@@ -185,7 +206,7 @@ class Recorder:
             return  # Local halves alone are nobody's call
         ended_at = max(channel.ended_at for channel in call.channels.values() if channel.ended_at is not None)
         finished = journal.cdr(call, self.people, ended_at)
-        self._note(
+        self.note(
             FactKind.CALL_ENDED,
             ended_at,
             call,
@@ -197,6 +218,7 @@ class Recorder:
     def _channel_gone(self, change: c.ChannelGone, now: datetime) -> None:
         channel = change.channel
         self.sectioner.leg_gone(channel.uniqueid, now)
+        self.phones.gone(channel.uniqueid)
         before = self._before.get(channel.call.call_id)
         if before is not None and channel.uniqueid in before.talk.parties:
             del self._before[channel.call.call_id]
@@ -219,21 +241,45 @@ class Recorder:
             context=caller.context,
             at=now,
             variables=call.variables,
+            flags=self.phones.flags_in(call, parties),
             channels=tuple(party.name for party in parties),
             call_id=call.call_id,
         )
 
-    def _wanted(self, call: c.Call, answers: Answers) -> dict[RuleId, Rule]:
-        """The rules that record a talk: those that match, and those that once did and follow; none against a never."""
-        users = answers.talk.users
-        kept = self._kept.setdefault(call.call_id, {})
-        for rule in answers.recording or (answers.matching(RecordMode.ALWAYS) if answers.never else ()):
-            held = self._named.get(rule.id, frozenset()) & users
-            before = kept.get(rule.id)
-            kept[rule.id] = Kept(rule, held | before.users if before is not None else held)
-        if not _may_record(answers):
-            return {}
-        return {rule_id: one.rule for rule_id, one in kept.items() if one.holds_for(users)}
+    def arrange(self, call: c.Call, now: datetime) -> None:
+        """Bring what records a call's talks in line with what is wanted of them now."""
+        for stretch in self.stretches_of(call):
+            if stretch is not self._before.get(call.call_id):
+                self._arrange(stretch, now)
+
+    def _arrange(self, stretch: Stretch, now: datetime) -> None:
+        applying = self.applies.to(stretch.talk, stretch.call, stretch.answers)
+        for rule_id in [rule_id for rule_id in stretch.wanted if rule_id not in applying.wanted]:
+            self.sectioner.end(stretch, rule_id, now)
+        new = [rule for rule_id, rule in applying.wanted.items() if rule_id not in stretch.wanted]
+        self._apply(stretch, applying, new, now)
+
+    def _apply(self, stretch: Stretch, applying: Applying, new: Sequence[Rule], now: datetime) -> None:
+        """Begin what is new, and tell those on the call what they may start: anew when it is free again."""
+        stretch.wanted, stretch.owners, stretch.offered = applying.wanted, applying.owners, applying.offered
+        for rule in new:
+            self.sectioner.begin(stretch, rule, now)
+        for rule_id in [
+            rule_id for rule_id in stretch.told if rule_id not in stretch.offered or rule_id in stretch.owners
+        ]:
+            del stretch.told[rule_id]
+        for rule_id, (_, may) in stretch.offered.items():
+            if rule_id not in stretch.owners and not may <= stretch.told.get(rule_id, frozenset()):
+                stretch.told[rule_id] = may
+                self._note_offer(stretch, rule_id, may, now)
+
+    def _note_offer(self, stretch: Stretch, rule_id: RuleId, may: frozenset[Identity], now: datetime) -> None:
+        record, (head, tail) = self.sectioner.record_of(stretch), ends(stretch)
+        data = {"headchannel": head, "tailchannel": tail, "may": sorted(may)}
+        call = stretch.call
+        audience = journal.identities(call.legs, self.people)
+        fact = Fact(FactKind.RECORD_OFFERED, now, call.call_id, record, rule_id, None, data, {}, audience)
+        self._out.append(AppendFact(fact))
 
     def _talk_began(self, change: c.TalkBegan, now: datetime) -> None:
         talk, call = change.talk, change.call
@@ -245,52 +291,42 @@ class Recorder:
             self.sectioner.end_all(before, now)
         answers = ask(self.rules, self._facts(call, parties, now))
         self.answers[call.call_id] = answers
-        wanted = self._wanted(call, answers)
-        stretch = self.stretches[talk.number] = Stretch(talk, answers, wanted)
-        self._note(
-            FactKind.TALK_BEGAN,
-            talk.began_at,
-            call,
-            {
-                "talk": talk.number,
-                "channels": [party.name for party in parties],
-                "direction": str(answers.talk.direction),
-                "recording": list(wanted),
-                "reason": None if wanted else answers.why_not(),
-            },
-        )
-        for rule in list(wanted.values()):
-            self.sectioner.begin(stretch, rule, now)
+        self.applies.remember(call, answers)
+        applying = self.applies.to(talk, call, answers)
+        stretch = self.stretches[talk.number] = Stretch(talk, answers, applying.wanted)
+        wanted = list(applying.wanted)
+        data = {
+            "talk": talk.number,
+            "channels": [party.name for party in parties],
+            "direction": str(answers.talk.direction),
+            "recording": wanted,
+            "reason": None if wanted else applying.why_not or answers.why_not(),
+        }
+        self.note(FactKind.TALK_BEGAN, talk.began_at, call, data)
+        self._apply(stretch, applying, list(applying.wanted.values()), now)
 
     def _talk_changed(self, change: c.TalkChanged, now: datetime) -> None:
         talk, call = change.talk, change.call
         stretch = self.stretches[talk.number]
         names = [party.name for party in talk.parties.values()]
-        self._note(FactKind.TALK_CHANGED, now, call, {"talk": talk.number, "channels": names})
-        users = frozenset(journal.identities(list(talk.parties.values()), self.people))
-        for rule_id, kept in self._kept.get(call.call_id, {}).items():
-            if kept.rule.follow is Follow.USER and _may_record(stretch.answers):
-                if rule_id in stretch.wanted and not kept.holds_for(users):
-                    self.sectioner.end(stretch, rule_id, now)
-                    del stretch.wanted[rule_id]
-                elif rule_id not in stretch.wanted and kept.holds_for(users):
-                    stretch.wanted[rule_id] = kept.rule
-                    self.sectioner.begin(stretch, kept.rule, now)
-        self.sectioner.refresh(stretch, now)
+        self.note(FactKind.TALK_CHANGED, now, call, {"talk": talk.number, "channels": names})
+        if talk.parties:  # else over already: one snapshot can bring several changes of a talk
+            self._arrange(stretch, now)
+            self.sectioner.refresh(stretch, now)
 
     def _talk_ended(self, change: c.TalkEnded, now: datetime) -> None:
         self.sectioner.end_all(self.stretches.pop(change.talk.number), now)
-        self._note(FactKind.TALK_ENDED, now, change.call, {"talk": change.talk.number})
+        self.note(FactKind.TALK_ENDED, now, change.call, {"talk": change.talk.number})
 
     # Facts
 
-    def _mixmonitor(self, event: m.MixMonitorStarted | m.MixMonitorStopped) -> None:
+    def _mixmonitor(self, event: m.MixMonitorStarted | m.MixMonitorStopped, now: datetime) -> None:  # noqa: ARG002
         channel = self.tracker.channels.get(event.uniqueid)
         if channel is not None and self.sectioner.foreign(event):
             data = {"channel": channel.name, "runs": isinstance(event, m.MixMonitorStarted)}
-            self._note(FactKind.FOREIGN_MIXMONITOR, event.at, channel.call, data)
+            self.note(FactKind.FOREIGN_MIXMONITOR, event.at, channel.call, data)
 
-    def _note(
+    def note(
         self,
         kind: FactKind,
         at: datetime,
@@ -298,6 +334,7 @@ class Recorder:
         data: Mapping[str, Any],
         personal: Mapping[str, str] | None = None,
     ) -> None:
+        """Keep a fact about a call, for those who are or were in it."""
         audience = journal.identities(call.legs, self.people)
         fact = Fact(kind, at, call.call_id, call.record_id, None, None, data, personal or {}, audience)
         self._out.append(AppendFact(fact))

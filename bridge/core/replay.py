@@ -86,6 +86,10 @@ class Replay:
                 case d.StopMixMonitor():
                     self._handle(MixMonitorStopped(now, decision.leg), now)
                     self._handle(d.StopAnswered(now, decision.key), now)
+                case d.MuteMixMonitor():
+                    self._handle(d.MuteAnswered(now, decision.key, decision.muted), now)
+                case d.ProbeMixMonitor():
+                    self._handle(d.MixMonitorProbed(now, decision.key, runs=True), now)
                 case d.WatchFile():
                     self._handle(d.FileWatched(now, decision.key, seen=True), now)
                 case d.InspectFile():

@@ -16,9 +16,10 @@ from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.book import SectionBook
 from bridge.core.errors import AsteriskTimeoutError, AsteriskUnreachableError
-from bridge.core.ids import RecordId, RuleId, SectionKey, Uniqueid, record_id
+from bridge.core.ids import ChannelName, Identity, RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import Candidate, choose
 from bridge.core.monitors import Monitors
+from bridge.core.muting import Muting
 from bridge.core.numbering import Numbering
 from bridge.core.people import People
 from bridge.core.records import FactKind, Section, SectionState, SectionType
@@ -35,11 +36,18 @@ _TRIES = 6
 
 @dataclass(slots=True, eq=False)
 class Stretch:
-    """Something that is recorded: a talk, or the time before one. The rules that apply, and each one's section."""
+    """Something that is recorded: a talk, or the time before one.
+
+    `wanted` are the rules that record it, `owners` those users who started some of them on demand, `sections` what
+    each writes now. `offered` are the rules that users may start, and which users; `told` to whom that was said.
+    """
 
     talk: c.Talk
     answers: Answers
     wanted: dict[RuleId, Rule]
+    owners: dict[RuleId, Identity] = field(default_factory=dict)
+    offered: dict[RuleId, tuple[Rule, frozenset[Identity]]] = field(default_factory=dict)
+    told: dict[RuleId, frozenset[Identity]] = field(default_factory=dict)
     sections: dict[RuleId, SectionKey] = field(default_factory=dict)
 
     @property
@@ -67,8 +75,23 @@ class _Longest:
     due: datetime
 
 
+def _by_age(stretch: Stretch) -> list[c.Channel]:
+    return sorted(stretch.talk.parties.values(), key=lambda party: party.began_at)
+
+
+def ends(stretch: Stretch) -> tuple[ChannelName, ChannelName]:
+    """The headchannel and tailchannel of a talk: its caller's, and the other's who is longest in the call."""
+    parties, caller = _by_age(stretch), stretch.call.caller
+    head = next((party for party in parties if party is caller), parties[0])
+    tail = next((party for party in parties if party is not head), head)
+    return head.name, tail.name
+
+
 class Sectioner:
-    """Owns the sections that are not final. What is to be kept and done goes into `out`."""
+    """Owns the sections that are not final. What is to be kept and done goes into `out`.
+
+    `silent(call, rule)` says whether a rule is paused in a call: nothing begins then, and what runs is muted.
+    """
 
     def __init__(
         self,
@@ -76,15 +99,19 @@ class Sectioner:
         people: People,
         out: list[d.Decision],
         files: Mapping[tuple[RecordId, RuleId], int],
+        silent: Callable[[c.Call, Rule], bool],
     ) -> None:
         self.people = people
+        self._silent = silent
         self.book = SectionBook(out)
         self.monitors = Monitors()
         self._tracker = tracker
         self._out = out
         self.numbering = Numbering(files)
         self._waiting: dict[tuple[int, RuleId], _Waiting] = {}
-        self._asked: dict[SectionKey, tuple[Stretch, Rule]] = {}
+        self._place: dict[SectionKey, tuple[Stretch, Rule]] = {}
+        self._suspect: dict[SectionKey, bool] = {}
+        self.muting = Muting(self.book, out, self._not_muted)
         self._tries: Counter[tuple[int, RuleId]] = Counter()
         self._longest: dict[SectionKey, _Longest] = {}
         self._replaces: dict[SectionKey, SectionKey] = {}
@@ -95,10 +122,12 @@ class Sectioner:
             d.MixMonitorRefused: self._refused,
             d.StopAnswered: self._stop_answered,
             d.StopUnanswered: self._stop_unanswered,
+            d.MuteAnswered: self.muting.answered,
+            d.MuteUnanswered: self.muting.unanswered,
+            d.MixMonitorProbed: self._probed,
             d.FileWatched: self._file_watched,
             d.FileInspected: self._file_inspected,
             d.FileUnreadable: self._file_unreadable,
-            d.Tick: self._tick,
         }
 
     def wake_at(self) -> datetime | None:
@@ -111,10 +140,12 @@ class Sectioner:
     # Beginning
 
     def begin(self, stretch: Stretch, rule: Rule, now: datetime, *, asked_at: datetime | None = None) -> None:
-        """Begin the section of a rule, or wait up to 100 ms for a leg that will hear both sides."""
+        """Begin the section of a rule, or wait up to 100 ms for a leg that will hear both sides; not while paused."""
         asked_at = asked_at or now
         parties = stretch.talk.parties
         if not parties:  # over already: one snapshot can bring several changes of a talk
+            return
+        if self._silent(stretch.call, rule):
             return
         caller = stretch.call.caller
         # The mixed others are on one side of a stereo section: in a talk of three or more only the left party's own
@@ -146,7 +177,7 @@ class Sectioner:
             data = {"channel": leg.name, "reason": choice.compromise}
             self.book.note(FactKind.LEG_COMPROMISE, section, now, data)
         self.monitors.asked_to_start(leg.uniqueid)
-        self._asked[section.key] = (stretch, rule)
+        self._place[section.key] = (stretch, rule)
         beep_s = round(rule.beep.total_seconds()) if rule.beep is not None else None
         self._out.append(d.StartMixMonitor(section.key, leg.uniqueid, d.wav_of(section), beep_s))
         if rule.section is not None:
@@ -162,30 +193,25 @@ class Sectioner:
 
     def _new(self, stretch: Stretch, rule: Rule, leg: c.Channel, now: datetime) -> Section:
         call = stretch.call
-        parties = sorted(stretch.talk.parties.values(), key=lambda party: party.began_at)
-        caller = call.caller
-        if call.record_id is None:
-            there = (*parties, *(other for other in call.legs if other.ended_at is None))
-            other = next((party for party in there if party is not caller), None)
-            call.record_id = record_id(caller.uniqueid, other.uniqueid if other is not None else None)
-        file = self.numbering.take(call.call_id, call.record_id, rule.id)
-        head = next((party for party in parties if party is caller), parties[0])
-        tail = next((party for party in parties if party is not head), head)
+        record = self.record_of(stretch)
+        file = self.numbering.take(call.call_id, record, rule.id)
+        head, tail = ends(stretch)
+        owner = stretch.owners.get(rule.id)
         section = Section(
-            record_id=call.record_id,
+            record_id=record,
             rule_id=rule.id,
             file=file,
             call_id=call.call_id,
             state=SectionState.REQUESTED,
-            type=SectionType.AUTO,
-            owner=None,
+            type=SectionType.AUTO if owner is None else SectionType.MANUAL,
+            owner=owner,
             leg=leg.uniqueid,
             leg_channel=leg.name,
-            headchannel=head.name,
-            tailchannel=tail.name,
-            path=f"{now:%Y/%m/%d}/{call.record_id}_{rule.id}_{file:03d}.wav",
+            headchannel=head,
+            tailchannel=tail,
+            path=f"{now:%Y/%m/%d}/{record}_{rule.id}_{file:03d}.wav",
             requested_at=now,
-            participants=journal.identities(parties, self.people),
+            participants=journal.identities(_by_age(stretch), self.people),
             tags=rule.tags,
             stereo=rule.channels is Channels.STEREO,
             leg_is_left=leg is self._left(stretch),
@@ -195,6 +221,17 @@ class Sectioner:
         self.book.keep(section)
         self.book.note(FactKind.SECTION_REQUESTED, section, now)
         return section
+
+    @staticmethod
+    def record_of(stretch: Stretch) -> RecordId:
+        """The call's recordId, fixed when it is first needed: the caller's uniqueid and the other party's."""
+        call = stretch.call
+        if call.record_id is None:
+            caller = call.caller
+            there = (*_by_age(stretch), *(other for other in call.legs if other.ended_at is None))
+            other = next((party for party in there if party is not caller), None)
+            call.record_id = record_id(caller.uniqueid, other.uniqueid if other is not None else None)
+        return call.record_id
 
     def refresh(self, stretch: Stretch, now: datetime) -> None:
         """Parties have joined or left: a section whose leg left ends, and the next begins on another."""
@@ -255,6 +292,9 @@ class Sectioner:
             self.monitors.ended(section.leg, now)
         self._longest.pop(section.key, None)
         self._unstopped.pop(section.key, None)
+        self._place.pop(section.key, None)
+        self._suspect.pop(section.key, None)
+        self.muting.forget(section.key)
         closed = self.book.move(section, SectionEvent.ENDED, now, ended_at=section.ended_at or now)
         self._out.append(d.InspectFile(closed.key, d.wav_of(closed)))
 
@@ -314,7 +354,6 @@ class Sectioner:
     # Reports
 
     def _accepted(self, report: d.MixMonitorAccepted, now: datetime) -> None:
-        self._asked.pop(report.key, None)
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.ACCEPTED):
             return
@@ -336,9 +375,12 @@ class Sectioner:
                 self._close(known, now)
         else:
             self._out.append(d.WatchFile(known.key, d.wav_of(known)))
+            place = self._place.get(known.key)
+            if place is not None and self._silent(place[0].call, place[1]):
+                self.muting.mute(known)
 
     def _refused(self, report: d.MixMonitorRefused, now: datetime) -> None:
-        asked = self._asked.pop(report.key, None)
+        place = self._place.pop(report.key, None)
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.REFUSED):
             return
@@ -349,8 +391,8 @@ class Sectioner:
             # The one that it should have taken over from goes on, and it is tried again when this would have ended.
             longest.stretch.sections[section.rule_id] = before
             self._longest[before] = longest
-        elif asked is not None and report.code in _NO_ANSWER:
-            self._try_again(*asked, section, now)
+        elif place is not None and report.code in _NO_ANSWER:
+            self._try_again(*place, section, now)
         reason = report.code if section.leg in self._tracker.channels else "channel-gone"
         self.book.move(section, SectionEvent.REFUSED, now, reason=reason, ended_at=now, message=report.message)
 
@@ -394,7 +436,8 @@ class Sectioner:
         if section is not None and allows(section.state, SectionEvent.UNREADABLE):
             self.book.move(section, SectionEvent.UNREADABLE, now, reason=report.reason, message=report.message)
 
-    def _tick(self, tick: d.Tick, now: datetime) -> None:
+    def tick(self, tick: d.Tick, now: datetime) -> None:
+        """Time has passed: what has waited for it happens."""
         for waiting_key, waiting in [(key, one) for key, one in self._waiting.items() if one.retry_at <= tick.at]:
             del self._waiting[waiting_key]
             self.begin(waiting.stretch, waiting.rule, now, asked_at=waiting.asked_at)
@@ -415,12 +458,51 @@ class Sectioner:
         successor = longest.stretch.sections[longest.rule.id]
         if successor != section.key:
             self._replaces[successor] = section.key
-        else:  # no leg at the moment
+        else:  # no leg at the moment, or paused
             self._waiting.pop((longest.stretch.talk.number, longest.rule.id), None)
             self._longest[section.key] = replace(longest, due=now + timedelta(seconds=1))
 
+    # Somebody else's MixMonitors
+
     def foreign(self, event: m.MixMonitorStarted | m.MixMonitorStopped) -> bool:
         """Take a MixMonitor event; whether it is about somebody else's."""
+        leg = event.uniqueid
         if isinstance(event, m.MixMonitorStarted):
-            return self.monitors.started(event.uniqueid)
-        return self.monitors.stopped(event.uniqueid)
+            return self.monitors.started(leg)
+        if self.monitors.ours_stopped(leg):
+            return False
+        theirs = self.monitors.theirs_stopped(leg)
+        # Without an id StopMixMonitor ends the newest one on the channel, whoever started it; the event says no more.
+        for section in self.book.on_leg(leg):
+            if section.state in RUNNING and section.mixmonitor_id is not None:
+                self._suspect[section.key] = theirs
+                muted = section.state is SectionState.PAUSED
+                self._out.append(d.ProbeMixMonitor(section.key, leg, section.mixmonitor_id, muted))
+        return theirs
+
+    def _probed(self, report: d.MixMonitorProbed, now: datetime) -> None:
+        """Was it ours that somebody has stopped? Then the next section begins."""
+        theirs = self._suspect.pop(report.key, False)
+        section = self.book.get(report.key)
+        if report.runs or section is None or section.state not in RUNNING:
+            return
+        if theirs:
+            self.monitors.theirs_runs(section.leg)
+        self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "stopped-by-others"})
+        place = self._place.get(section.key)
+        self._close(section, now)
+        self._begin_next(place, section, now)
+
+    def _not_muted(self, section: Section, now: datetime) -> None:
+        """Whether it is silent nobody knows: it is stopped. A pause lets nothing follow, a resume the next section."""
+        place = self._place.get(section.key)
+        self._stop(section, now)
+        self._begin_next(place, section, now)
+
+    def _begin_next(self, place: tuple[Stretch, Rule] | None, section: Section, now: datetime) -> None:
+        if place is None:
+            return
+        stretch, rule = place
+        if stretch.sections.get(rule.id) == section.key and rule.id in stretch.wanted:
+            self.end(stretch, rule.id, now)
+            self.begin(stretch, rule, now)

@@ -43,6 +43,8 @@ class CallTracker:
         self.channels: dict[Uniqueid, Channel] = {}
         self.bridges: dict[BridgeUniqueid, AsteriskBridge] = {}
         self.calls: dict[CallId, Call] = {}
+        self.holding: dict[Uniqueid, Channel] = {}
+        """The channels whose phones have put the others on hold."""
         self._by_linkedid: dict[Linkedid, Call] = {}
         self._talk_in: dict[BridgeUniqueid, Talk] = {}
         self._talks = 0
@@ -65,6 +67,7 @@ class CallTracker:
             m.LocalOptimizationEnded: self._optimization_ended,
             m.QueueCallerJoined: self._queue_joined,
             m.VariableSet: self._variable_set,
+            m.ChannelHeld: self._held,
             m.SnapshotTaken: self._snapshot,
         }
 
@@ -124,10 +127,21 @@ class CallTracker:
         if channel is not None:
             channel.number, channel.caller_name = event.caller_number, event.caller_name
 
+    def _held(self, event: m.ChannelHeld) -> None:
+        channel = self.channels.get(event.uniqueid)
+        if channel is None:
+            return
+        channel.held = event.held
+        if event.held:
+            self.holding[event.uniqueid] = channel
+        else:
+            self.holding.pop(event.uniqueid, None)
+
     def _hung_up(self, event: m.ChannelHungUp) -> None:
         channel = self.channels.get(event.uniqueid)
         if channel is None:
             return
+        self.holding.pop(event.uniqueid, None)
         channel.ended_at, channel.cause = event.at, event.cause
         # Should the end of an optimisation get lost, its bridges must not stay as they were for ever.
         self._thaw(event.uniqueid)

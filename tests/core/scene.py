@@ -76,6 +76,10 @@ class Scene:
             case d.StopMixMonitor():
                 self.take(MixMonitorStopped(now, act.leg), now)
                 self.take(d.StopAnswered(now, act.key), now)
+            case d.MuteMixMonitor():
+                self.take(d.MuteAnswered(now, act.key, act.muted), now)
+            case d.ProbeMixMonitor():
+                self.take(d.MixMonitorProbed(now, act.key, runs=True), now)
             case d.WatchFile():
                 self.take(d.FileWatched(now, act.key, seen=True), now)
             case d.InspectFile():
