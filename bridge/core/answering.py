@@ -1,0 +1,149 @@
+"""Commands that wait until Asterisk has confirmed, and the answers to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bridge.core import calls as c
+from bridge.core.book import SectionBook
+from bridge.core.commands import ANSWER_WITHIN_S, Command, Done, Refused, Verb
+from bridge.core.decisions import Decision
+from bridge.core.errors import ControlError, NotConfirmedError, TalkOverError
+from bridge.core.ids import RuleId, SectionKey
+from bridge.core.muting import Muting
+from bridge.core.records import Section, SectionState
+from bridge.core.sectioner import Stretch
+from bridge.core.sections import RUNNING
+
+_OPEN = frozenset({SectionState.REQUESTED, *RUNNING, SectionState.STOPPING})
+
+Outcome = ControlError | bool
+"""What to answer: an error, or True for well done; False while nothing is known yet."""
+
+
+class _Effects(Protocol):
+    """What follows where Asterisk has not confirmed."""
+
+    def start_failed(self, call: c.Call, rules: list[RuleId], now: datetime) -> None: ...
+    def stop_unconfirmed(self, sections: list[Section], now: datetime) -> None: ...
+    def paused_at_all(self, call: c.Call) -> bool: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A command under way. `seen` are the sections that it is about, as they were last."""
+
+    command: Command
+    channel: c.Channel
+    stretch: Stretch | None
+    rules: list[RuleId]
+    answer_by: datetime
+    seen: dict[SectionKey, Section] = field(default_factory=dict)
+
+    @property
+    def call(self) -> c.Call:
+        """The call that it belongs to now."""
+        return self.channel.call
+
+
+class Answering:
+    """Holds the commands that are not answered yet, and looks after each event whether they can be."""
+
+    def __init__(self, effects: _Effects, book: SectionBook, muting: Muting, out: list[Decision]) -> None:
+        self._effects = effects
+        self._book = book
+        self._muting = muting
+        self._out = out
+        self._waiting: list[_Waiting] = []
+        self._look: dict[Verb, Callable[[_Waiting, bool, datetime], Outcome]] = {
+            Verb.START: self._started,
+            Verb.STOP: self._stopped,
+            Verb.PAUSE: self._paused,
+            Verb.RESUME: self._resumed,
+        }
+
+    def wake_at(self) -> datetime | None:
+        """When the first of them has waited for long enough."""
+        return min((one.answer_by for one in self._waiting), default=None)
+
+    def wait(
+        self, command: Command, channel: c.Channel, stretch: Stretch | None, rules: list[RuleId], now: datetime
+    ) -> None:
+        """A command was begun with: `rules` are those that it is about, `stretch` the talk of a start."""
+        one = _Waiting(command, channel, stretch, rules, now + timedelta(seconds=ANSWER_WITHIN_S))
+        if command.verb is not Verb.START:
+            on_legs = (section for leg in channel.call.channels for section in self._book.on_leg(leg))
+            one.seen = {
+                section.key: section for section in on_legs if section.rule_id in rules and section.state in _OPEN
+            }
+        self._waiting.append(one)
+
+    def look(self, now: datetime) -> None:
+        """Answer what can be answered."""
+        for one in list(self._waiting):
+            outcome = self._look[one.command.verb](one, now >= one.answer_by, now)
+            for key, section in one.seen.items():
+                one.seen[key] = self._book.get(key) or section
+            if outcome is False:
+                continue
+            self._waiting.remove(one)
+            if outcome is not True:
+                self._out.append(Refused(one.command.number, outcome))
+                continue
+            sections = sorted(one.seen.values(), key=lambda section: (section.rule_id, section.file))
+            self._out.append(Done(one.command.number, tuple(sections)))
+
+    def _still(self, one: _Waiting, *states: SectionState) -> list[Section]:
+        """Its sections that are in one of these states."""
+        return [section for key in one.seen if (section := self._book.get(key)) is not None and section.state in states]
+
+    def _started(self, one: _Waiting, late: bool, now: datetime) -> Outcome:
+        stretch = one.stretch
+        if stretch is None:
+            return TalkOverError("the talk is over")
+        keys = {key.rule_id: key for key in one.seen}
+        runs, failed, waits = [], [], []
+        for rule_id in one.rules:
+            key = keys.get(rule_id) or stretch.sections.get(rule_id)
+            section = self._book.get(key) if key is not None else None
+            if key is not None and section is not None:
+                one.seen.setdefault(key, section)
+            if section is not None and section.state in RUNNING:
+                runs.append(rule_id)
+            elif section is not None and section.state is SectionState.REQUESTED:
+                waits.append(rule_id)
+            elif key is None and stretch.talk.parties and rule_id in stretch.wanted:
+                waits.append(rule_id)  # for a leg that will hear both sides
+            else:
+                failed.append(rule_id)
+        if waits and not late:
+            return False
+        if failed or waits:
+            self._effects.start_failed(one.call, [*failed, *waits], now)
+            one.seen = {key: section for key, section in one.seen.items() if key.rule_id in runs}
+        if runs:
+            return True
+        if not stretch.talk.parties:
+            return TalkOverError("the talk ended before the recording began")
+        return NotConfirmedError("Asterisk did not start the recording")
+
+    def _stopped(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
+        if not self._still(one, *_OPEN):
+            return True
+        return NotConfirmedError("Asterisk did not confirm: it may write on for a while") if late else False
+
+    def _paused(self, one: _Waiting, late: bool, now: datetime) -> Outcome:
+        loud = self._still(one, SectionState.REQUESTED, SectionState.RECORDING)
+        if late:
+            self._effects.stop_unconfirmed(loud, now)
+        elif loud and self._effects.paused_at_all(one.call):
+            return False
+        if any(self._muting.is_unsure(key) for key in one.seen):
+            return NotConfirmedError("Asterisk did not confirm the pause: the recording is stopped")
+        return True
+
+    def _resumed(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
+        if not self._still(one, SectionState.PAUSED):
+            return True
+        return NotConfirmedError("Asterisk did not confirm that the recording goes on") if late else False

@@ -1,0 +1,66 @@
+"""Sections that fall silent and go on: MixMonitorMute, and what Asterisk says to it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bridge.core import decisions as d
+from bridge.core.book import SectionBook
+from bridge.core.ids import SectionKey
+from bridge.core.records import FactKind, Section, SectionState
+from bridge.core.sections import RUNNING, SectionEvent, allows
+
+
+class Muting:
+    """Mutes and unmutes running sections. One that Asterisk does not confirm is handed to `failed`."""
+
+    def __init__(self, book: SectionBook, out: list[d.Decision], failed: Callable[[Section, datetime], None]) -> None:
+        self._book = book
+        self._out = out
+        self._failed = failed
+        self._asked: dict[SectionKey, bool] = {}
+        self._unsure: set[SectionKey] = set()
+
+    def mute(self, section: Section) -> None:
+        """Have a running section write silence."""
+        self._ask(section, muted=True)
+
+    def unmute(self, section: Section) -> None:
+        """Have it write the talk again."""
+        self._ask(section, muted=False)
+
+    def _ask(self, section: Section, *, muted: bool) -> None:
+        now_muted = self._asked.get(section.key, section.state is SectionState.PAUSED)
+        if section.state in RUNNING and section.mixmonitor_id is not None and now_muted != muted:
+            self._asked[section.key] = muted
+            self._out.append(d.MuteMixMonitor(section.key, section.leg, section.mixmonitor_id, muted))
+
+    def forget(self, key: SectionKey) -> None:
+        """The section does not run any more."""
+        self._asked.pop(key, None)
+        self._unsure.discard(key)
+
+    def is_unsure(self, key: SectionKey) -> bool:
+        """Whether nobody knows what this section wrote last."""
+        return key in self._unsure
+
+    def give_up(self, section: Section, now: datetime) -> None:
+        """It should be silent by now."""
+        self._unsure.add(section.key)
+        self._book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "not-paused"})
+        self._failed(section, now)
+
+    def answered(self, report: d.MuteAnswered, now: datetime) -> None:
+        """Asterisk has confirmed."""
+        section = self._book.get(report.key)
+        event = SectionEvent.PAUSED if report.muted else SectionEvent.RESUMED
+        if section is not None and allows(section.state, event):
+            self._book.move(section, event, now)
+
+    def unanswered(self, report: d.MuteUnanswered, now: datetime) -> None:
+        """It has not: nobody knows what the section writes."""
+        section = self._book.get(report.key)
+        if section is not None and section.state in RUNNING:
+            self._unsure.add(section.key)
+            alarm = "not-paused" if report.muted else "not-resumed"
+            self._book.note(FactKind.SECTION_ALARM, section, now, {"alarm": alarm, "code": report.code})
+            self._failed(section, now)

@@ -1,0 +1,117 @@
+"""What users do with the keys of their phones: `*3` records this call, `*26` all their calls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from bridge.core import calls as c
+from bridge.core import journal
+from bridge.core import messages as m
+from bridge.core.control import Control
+from bridge.core.decisions import Decision
+from bridge.core.ids import Identity, Uniqueid
+from bridge.core.people import People, UserFlags
+from bridge.core.presses import Presses
+from bridge.core.records import FactKind
+from bridge.core.store import PutUserFlags
+from bridge.core.tracker import CallTracker
+
+_CALL_FLAGS = tuple(one.name for one in fields(UserFlags) if one.name.startswith("call_record_"))
+
+
+class Stage(Protocol):
+    """The recorder, as far as it is asked here."""
+
+    tracker: CallTracker
+    control: Control
+    people: People
+
+    def note(
+        self, kind: FactKind, at: datetime, call: c.Call, data: Mapping[str, Any], personal: Mapping[str, str]
+    ) -> None:
+        """Keep a fact about a call."""
+
+
+class Phones:
+    """Takes what is pressed and dialled. `flags` is what users have changed; it stands over users.yml."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        out: list[Decision],
+        flags: Mapping[Identity, UserFlags],
+        queue_toggles: Mapping[str, bool],
+    ) -> None:
+        self.flags = dict(flags)
+        self._stage = stage
+        self._out = out
+        self._queue_toggles = queue_toggles
+        self._presses = Presses()
+        self.events: dict[type, Callable[[Any, datetime], None]] = {
+            m.RecordToggled: self._record_toggled,
+            m.DigitPressed: self._digit_pressed,
+            m.CallRecordToggled: self._call_record_toggled,
+        }
+
+    def wake_at(self) -> datetime | None:
+        """When `tick` is wanted, if nothing happens before."""
+        return self._presses.wake_at()
+
+    def tick(self, now: datetime) -> None:
+        """Time has passed."""
+        for leg in self._presses.due(now):
+            self._toggle(leg, now)
+
+    def gone(self, leg: Uniqueid) -> None:
+        """The channel hung up."""
+        self._presses.gone(leg)
+
+    def _record_toggled(self, event: m.RecordToggled, now: datetime) -> None:
+        if event.uniqueid in self._stage.tracker.channels and self._presses.toggled(event):
+            self._toggle(event.uniqueid, now)
+
+    def _digit_pressed(self, event: m.DigitPressed, now: datetime) -> None:  # noqa: ARG002  # one shape for the table
+        if event.uniqueid in self._stage.tracker.channels:
+            self._presses.digit(event)
+
+    def _toggle(self, leg: Uniqueid, now: datetime) -> None:
+        channel = self._stage.tracker.channels[leg]
+        allowed = self._queue_toggles.get(channel.call.queue, True) or not self._is_member(channel)
+        self._stage.control.toggle(channel, now, allowed=allowed)
+
+    @staticmethod
+    def _is_member(channel: c.Channel) -> bool:
+        """Whether a leg was rung in a call of a queue."""
+        return channel.call.queue != "" and channel.dialed
+
+    def flags_in(self, call: c.Call, parties: Sequence[c.Channel]) -> Mapping[Identity, UserFlags]:
+        """What stands over users.yml in a talk: what users changed, and what the call's queue says of its members."""
+        online = self._queue_toggles.get(call.queue)
+        if online is None:
+            return self.flags
+        members = journal.identities([party for party in parties if self._is_member(party)], self._stage.people)
+        return {
+            **self.flags,
+            **{user: replace(self._flags_of(user), online_call_record_enabled=online) for user in members},
+        }
+
+    def _flags_of(self, user: Identity) -> UserFlags:
+        return self.flags.get(user) or self._stage.people.directory.flags_of(user)
+
+    def _call_record_toggled(self, event: m.CallRecordToggled, now: datetime) -> None:
+        """`*26`: the opposite of "all four on"."""
+        channel = self._stage.tracker.channels.get(event.uniqueid)
+        if channel is None or not self._presses.flags_toggled(event):
+            return
+        user = journal.user_of(channel, self._stage.people)
+        if user is None:
+            refusal = {"verb": "call-record-toggle", "by": "phone", "code": "no-user", "channel": channel.name}
+            self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, refusal, {"identity": ""})
+            return
+        before = self._flags_of(user.identity)
+        on = not all(getattr(before, name) for name in _CALL_FLAGS)
+        self.flags[user.identity] = replace(before, **dict.fromkeys(_CALL_FLAGS, on))
+        self._out.append(PutUserFlags(user.identity, self.flags[user.identity]))
+        data = {"by": "phone", "enabled": on}
+        self._stage.note(FactKind.USER_FLAGS_SET, now, channel.call, data, {"identity": user.identity})
