@@ -20,6 +20,12 @@ def test_the_user_may_do_what_is_needed_from_this_machine_only() -> None:
     }
 
 
+def test_keys_are_readable_only_if_wanted() -> None:
+    parsed = configparser.ConfigParser(comment_prefixes=(";",), interpolation=None)
+    parsed.read_string(manager_conf("bridge", "secret", dtmf=True))
+    assert parsed["bridge"]["read"] == "system,call,agent,user,dialplan,dtmf"
+
+
 @pytest.mark.parametrize("username", ["", "general", "a]b", "a\nb", "a b", "a;b"])
 def test_a_name_that_would_break_the_file_is_refused(username: str) -> None:
     with pytest.raises(InvalidAmiValueError):

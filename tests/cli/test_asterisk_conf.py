@@ -30,7 +30,29 @@ def test_the_text_holds_the_given_name_and_secret(capsys: pytest.CaptureFixture[
     assert run("--username", "rec", "--secret", "abc", "--config", "/nowhere.yml") == 0
     out = capsys.readouterr().out
     assert "[rec]\nsecret = abc\n" in out
-    assert out.endswith("writetimeout = 5000\n")
+    assert "dtmf" not in out
+
+
+def test_each_file_can_be_had_alone_and_all_of_them_begin_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    alone = []
+    for name in ("manager.conf", "features.conf", "extensions.conf"):
+        assert run("--secret", "abc", "--file", name) == 0
+        alone.append(capsys.readouterr().out)
+        assert alone[-1].startswith(f"; /etc/asterisk/{name}: ")
+    assert run("--secret", "abc") == 0
+    assert capsys.readouterr().out == "\n\n".join(alone)
+    assert run("--secret", "abc", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["manager_conf"], found["features_conf"], found["extensions_conf"]] == alone
+
+
+def test_keys_may_be_read_only_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--dtmf", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["read"][-1] == "dtmf"
+    assert f"read = {','.join(found['read'])}\n" in found["manager_conf"]
+    assert run("--json") == 0
+    assert "dtmf" not in capsys.readouterr().out
 
 
 def test_what_manager_conf_cannot_hold_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
