@@ -9,6 +9,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from bridge.core.access import Reader
+from bridge.core.commands import Answer, Verb
 from bridge.core.ids import FactNumber, Identity
 from bridge.core.live import LiveCalls, NotReady
 from bridge.core.records import NumberedFact
@@ -40,6 +42,16 @@ class LiveFacts(Protocol):
         """End all subscriptions."""
 
 
+class Control(Protocol):
+    """Who carries out what users ask of running calls."""
+
+    def ask(self, verb: Verb, channel: str, reader: Reader) -> AbstractAsyncContextManager[Answer]:
+        """Entered with the command's answer; what follows from it goes to the streams once the context is left.
+
+        Raises nothing: an error is in the answer.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC."""
@@ -47,6 +59,7 @@ class Dependencies:
     store: Store
     audio_root: Path
     live: LiveCalls
+    control: Control
     supervised: Callable[[Identity], frozenset[Identity]]
     not_ready: Callable[[], Sequence[NotReady]]
     hub: LiveFacts

@@ -14,7 +14,16 @@ from aiohttp import HttpVersion11, web
 
 from bridge.api.answers import RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
-from bridge.core.errors import CursorGoneError, StoreError, TooManyStreamsError
+from bridge.core.errors import (
+    ControlError,
+    CursorGoneError,
+    ForbiddenControlError,
+    NotConfirmedError,
+    StoreError,
+    TooManyCommandsError,
+    TooManyStreamsError,
+    UnknownChannelError,
+)
 
 log = structlog.get_logger()
 
@@ -88,7 +97,7 @@ async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResp
         progress = _PROGRESS.get()
         begun = progress.response if progress is not None else None
         if begun is None and not isinstance(error, ConnectionError):
-            return _answer(error, dependencies(request).clock())
+            return error_response(error, dependencies(request).clock())
         if not isinstance(error, ConnectionError):
             log.error("answer-broken-off", exc_info=error)
         if request.transport is not None:
@@ -108,7 +117,8 @@ def _from_aiohttp(error: web.HTTPException, now: datetime) -> web.Response:
     return json_response(error_body(code, message, {}, now), status=error.status, headers=headers)
 
 
-def _answer(error: Exception, now: datetime) -> web.Response:
+def error_response(error: Exception, now: datetime) -> web.Response:
+    """The answer to a request that ended with this error; what is nobody's mistake but ours is logged."""
     match error:
         case web.HTTPException():
             return _from_aiohttp(error, now)
@@ -120,6 +130,11 @@ def _answer(error: Exception, now: datetime) -> web.Response:
         case TooManyStreamsError():
             body = error_body(error.code, error.message, {}, now)
             return json_response(body, status=503, headers={"Retry-After": "10"})
+        case TooManyCommandsError():
+            body = error_body(error.code, error.message, {}, now)
+            return json_response(body, status=503, headers={"Retry-After": "10"})
+        case ControlError():
+            return json_response(error_body(error.code, error.message, error.details, now), status=_status(error))
         case StoreError():
             # Its own words name files of this machine: they are for the log.
             log.error("request-without-database", reason=error.message)
@@ -129,6 +144,18 @@ def _answer(error: Exception, now: datetime) -> web.Response:
             log.error("internal-error", exc_info=error)
             body = error_body("internal-error", "something went wrong here, and the log says what", {}, now)
             return json_response(body, status=500)
+
+
+def _status(error: ControlError) -> int:
+    match error:
+        case UnknownChannelError():
+            return 404
+        case ForbiddenControlError():
+            return 403
+        case NotConfirmedError():
+            return 504
+        case _:
+            return 409
 
 
 async def expected(request: web.Request) -> None:

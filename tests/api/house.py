@@ -12,7 +12,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, AppRunner, Request
 
 from bridge.api.app import Dependencies, create_app, runner
-from bridge.core.access import Role, Scope
+from bridge.api.dependencies import Control
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.commands import Answer, CommandNumber, Done, Refused, Verb
+from bridge.core.errors import ControlError
 from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
 from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
 from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
@@ -54,6 +57,20 @@ class Server(TestServer):
 
 
 @dataclass
+class Scripted:
+    """Answers every command as a test says, and remembers who asked for what."""
+
+    answer: ControlError | tuple[Section, ...] = ()
+    asked: list[tuple[Verb, str, Reader]] = field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def ask(self, verb: Verb, channel: str, reader: Reader) -> AsyncIterator[Answer]:
+        self.asked.append((verb, channel, reader))
+        number = CommandNumber(len(self.asked))
+        yield Done(number, self.answer) if isinstance(self.answer, tuple) else Refused(number, self.answer)
+
+
+@dataclass
 class House:
     """What the application is given, to be changed by a test."""
 
@@ -62,6 +79,7 @@ class House:
     now: datetime = kept.NOON
     not_ready: Sequence[NotReady] = ()
     calls: Sequence[CallNow] = (CALL,)
+    control: Control = field(default_factory=Scripted)
     supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
     keepalive_s: float = 15.0
     bound: int = 10_000
@@ -75,6 +93,7 @@ class House:
             store=self.store,
             audio_root=self.root,
             live=self,
+            control=self.control,
             supervised=lambda identity: self.supervises.get(identity, frozenset()),
             not_ready=lambda: self.not_ready,
             hub=self.hub,

@@ -23,6 +23,8 @@ _PATHS = [
     "/api/v1/journal",
     "/api/v1/calls",
     "/api/v1/tickets",
+    "/api/v1/monitor/start",
+    "/api/v1/monitor/stop",
     "/api/v1/stream",
     "/api/v1/ws",
 ]
@@ -48,6 +50,8 @@ _BODIES = [
     b"",
     b"{}",
     b'{"path": "' + _RECORD_PATH.encode() + b'/1/1"}',
+    b'{"channel": "PJSIP/bob-00000001"}',
+    b'{"channel": "\\u2028\\ud800"}',
     b"[" * 60_000,
     b'{"path": "\\ud800"}',
     b"\xff",
@@ -68,7 +72,9 @@ _headers = st.dictionaries(
 )
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["path", "x"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["path", "channel", "x"]), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 _bodies = st.sampled_from(_BODIES) | st.binary(max_size=60) | _json.map(lambda value: json.dumps(value).encode())

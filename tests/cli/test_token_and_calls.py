@@ -23,7 +23,7 @@ from bridge.core.access import Role, Scope, Token
 from bridge.core.live import CallNow, NotReady, RuleNow
 from bridge.feed.stream import Hub
 from bridge.storage.database import SqliteStore
-from tests.api.house import CALL
+from tests.api.house import CALL, Scripted
 
 Capture = pytest.CaptureFixture[str]
 
@@ -61,6 +61,7 @@ async def daemon(config: Path, *calls: CallNow, not_ready: Sequence[NotReady] = 
         store=store,
         audio_root=config.parent,
         live=Live(*calls),
+        control=Scripted(),
         supervised=lambda _: frozenset(),
         not_ready=lambda: not_ready,
         hub=Hub(store),
