@@ -115,7 +115,13 @@ class Daemon:
         hands = Hands(connection, spool, inspector, utc_now)
         hub = Hub(store)
         files = await store.file_numbers(utc_now() - _LONGEST_CALL)
-        recorder = Recorder(self._book.rules, People(self._book.directory, config.trunks), files)
+        recorder = Recorder(
+            self._book.rules,
+            People(self._book.directory, config.trunks),
+            files,
+            flags=await store.user_flags(),
+            queue_toggles=config.queue_toggles,
+        )
         engine = Engine(recorder, store, hub.publish, hands.perform, utc_now)
 
         def not_ready() -> Sequence[NotReady]:

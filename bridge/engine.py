@@ -117,6 +117,12 @@ class Engine:
             for hold in asked.holds:
                 hold.lift()
 
+    async def _restored(self) -> list[Decision]:
+        """What an earlier run left open."""
+        store = self._store
+        sections, demands, pauses = await store.open_sections(), await store.demands(), await store.pauses()
+        return self.recorder.restore(sections, self._clock(), demands, pauses)
+
     def stop(self) -> None:
         """Have `run` finish what is in hand and return."""
         self._stopping = True
@@ -125,7 +131,7 @@ class Engine:
     async def run(self) -> None:
         """Decide until `stop`. Then what has come in is kept, and acts under way have 10 s to end."""
         try:
-            await self._carry_out(self.recorder.restore(await self._store.open_sections(), self._clock()))
+            await self._carry_out(await self._restored())
             while not self._stopping:
                 items = await self._inbox.take(_BATCH, self._until_wake())
                 await self._carry_out(self._decide(items))

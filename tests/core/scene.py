@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.core import decisions as d
-from bridge.core.ids import SectionKey, Uniqueid
+from bridge.core.commands import Answer, Command, Done, Refused
+from bridge.core.ids import Identity, SectionKey, Uniqueid
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
-from bridge.core.people import Directory, People, parse_users
+from bridge.core.people import Directory, People, UserFlags, parse_users
 from bridge.core.recorder import Recorder
 from bridge.core.records import AudioReport, Cdr, Fact, FactKind, JournalEntry, Section
 from bridge.core.rules import parse_rules
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection, PutUserFlags
 from tests.core.pbx import Pbx
 
 RECORD_ALL = "rules:\n  - {id: 1, name: All, record: always}\n"
@@ -36,6 +37,8 @@ class Scene:
     history: list[Section] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
     cdrs: list[Cdr] = field(default_factory=list)
+    answered: list[Answer] = field(default_factory=list)
+    flags: dict[Identity, UserFlags] = field(default_factory=dict)
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
 
     def __post_init__(self) -> None:
@@ -46,7 +49,7 @@ class Scene:
         for event in self.pbx.take():
             self.take(event, event.at)
 
-    def take(self, event: Event | d.Report, now: datetime) -> None:
+    def take(self, event: Event | d.Report | Command, now: datetime) -> None:
         self.sort(self.recorder.handle(event, now), now)
 
     def sort(self, decisions: list[d.Decision], now: datetime) -> None:
@@ -60,6 +63,10 @@ class Scene:
                     self.entries.append(entry)
                 case AddCdr(cdr):
                     self.cdrs.append(cdr)
+                case PutUserFlags(identity, flags):
+                    self.flags[identity] = flags
+                case Done() | Refused():
+                    self.answered.append(decision)
                 case act if isinstance(act, d.ACTS):
                     self.acts.append(act)
                     if self.answers:

@@ -2,33 +2,40 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core import decisions as d
 from bridge.core import messages as m
-from bridge.core.ids import BridgeUniqueid, ChannelName, Linkedid, Uniqueid
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.commands import ANSWER_WITHIN_S, Command, CommandNumber, Verb
+from bridge.core.ids import BridgeUniqueid, ChannelName, Identity, Linkedid, Uniqueid
 from bridge.core.now import calls_now
 from bridge.core.records import FactKind, SectionState
-from bridge.core.sections import FINAL
+from bridge.core.sections import FINAL, RUNNING
 from tests.core.scene import REPORT, Scene
 
 RULES = """\
 rules:
-  - {id: 1, name: All, record: always}
+  - {id: 1, name: All, record: always, pause: user, pause_at_most: 2s}
   - {id: 2, name: Early, record: always, start: ring, section: 10s}
   - {id: 3, name: Alice, record: always, when: {user: alice}, follow: user, channels: stereo}
   - {id: 4, name: Long, record: always, start: answer, when: {direction: inbound}, section: 10s}
   - {id: 5, name: Not Carol, record: never, when: {user: carol}}
+  - {id: 6, name: Who likes, record: on-demand}
+  - {id: 7, name: Alice if she likes, record: on-demand, when: {user: alice}, follow: user, pause_at_most: 1s}
+  - {id: 8, name: Not asking back, record: always, when: {direction: inbound}, consultation: false}
 """
+USERS = ("alice", "bob", "dave", "admin")
 NAMES = ("PJSIP/alice", "PJSIP/bob", "PJSIP/carol", "PJSIP/dave", "PJSIP/trunk")
 KINDS = (("basic", "simple_bridge"), ("basic", "softmix"), ("base", "softmix"), ("base", "holding_bridge"))
 RUNS = (SectionState.REQUESTED, SectionState.RECORDING, SectionState.PAUSED)
 OPERATIONS = (
     "call", "ring", "up", "enter", "enter", "enter", "leave", "hangup", "local", "optimize", "queue", "variable",
     "rename", "wait", "tick", "tick", "report", "report", "report", "foreign", "snapshot", "blackout", "destroy",
+    "ask", "ask", "ask", "press", "dial", "holds",
 )  # fmt: skip
 
 Step = tuple[str, int, int]
@@ -47,6 +54,8 @@ class World:
     foreign: Counter[Uniqueid] = field(default_factory=Counter)
     ours: dict[str, Uniqueid] = field(default_factory=dict)
     made: int = 0
+    asked: dict[CommandNumber, datetime] = field(default_factory=dict)
+    commands: int = 0
 
     def pick(self, number: int) -> Uniqueid | None:
         alive = list(self.alive)
@@ -175,6 +184,38 @@ class World:
             self.foreign[channel] -= 1
             self.scene.pbx.events.append(m.MixMonitorStopped(self.scene.pbx.now, channel))
 
+    def _ask(self, one: int, two: int) -> None:
+        """Somebody starts, stops, pauses or resumes, of a channel that is there or is not."""
+        user = USERS[two % len(USERS)]
+        role = Role.ADMIN if user == "admin" else Role.USER
+        reader = Reader(Identity(user), role, frozenset(Scope))
+        self.commands += 1
+        number = CommandNumber(self.commands)
+        now = self.scene.pbx.now
+        self.asked[number] = now
+        channel = self.pick(one // 4) or Uniqueid("none")
+        self.scene.take(Command(now, number, tuple(Verb)[one % 4], channel, reader), now)
+
+    def _press(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is None:
+            return
+        at = self.scene.pbx.now
+        if two % 3 != 1:
+            self.scene.pbx.events += [m.DigitPressed(at, channel, "*"), m.DigitPressed(at, channel, "3")]
+        if two % 3 != 2:
+            self.scene.pbx.events.append(m.RecordToggled(at, channel))
+
+    def _dial(self, one: int, _: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self.scene.pbx.events += [m.CallRecordToggled(self.scene.pbx.now, channel)] * 2
+
+    def _holds(self, one: int, two: int) -> None:
+        channel = self.pick(one)
+        if channel is not None:
+            self.scene.pbx.events.append(m.ChannelHeld(self.scene.pbx.now, channel, held=two % 2 == 0))
+
     def _blackout(self, one: int, two: int) -> None:
         """Things happen while we are not connected; then we are again."""
         self.scene.pbx.take()
@@ -222,6 +263,12 @@ class World:
                 take(d.StopAnswered(now, act.key), now)
             case d.StopMixMonitor():
                 take(d.StopUnanswered(now, act.key, "asterisk-timeout"), now)
+            case d.MuteMixMonitor() if well and act.leg in self.alive:
+                take(d.MuteAnswered(now, act.key, act.muted), now)
+            case d.MuteMixMonitor():
+                take(d.MuteUnanswered(now, act.key, act.muted, "asterisk-timeout"), now)
+            case d.ProbeMixMonitor():
+                take(d.MixMonitorProbed(now, act.key, runs=well and act.leg in self.alive), now)
             case d.WatchFile():
                 take(d.FileWatched(now, act.key, seen=well), now)
             case d.InspectFile() if well:
@@ -242,12 +289,21 @@ class World:
         )
         assert all(count == 1 for (_, talk), count in running.items() if talk is not None), running
         for number, stretch in recorder.stretches.items():
-            for rule_id in stretch.wanted:
-                assert (rule_id in stretch.sections) != ((number, rule_id) in sectioner._waiting)
+            for rule_id, rule in stretch.wanted.items():
+                silent = recorder.control.silent(stretch.call, rule)
+                begun, waits = rule_id in stretch.sections, (number, rule_id) in sectioner._waiting
+                assert begun != waits or (silent and not begun)
+                section = sectioner.book.get(stretch.sections[rule_id]) if begun else None
+                if section is not None and section.state in RUNNING:
+                    asked = sectioner.muting._asked.get(section.key, section.state is SectionState.PAUSED)
+                    assert asked == silent
             for key in stretch.sections.values():
                 section = sectioner.book.get(key)
                 if section is not None and section.state in RUNS and not tracker._optimizing:
                     assert section.leg in stretch.talk.parties
+        for answer in self.scene.answered:
+            assert self.asked.pop(answer.number, None) is not None, "answered twice"
+        self.scene.answered.clear()
         assert {one: kept.bridge for one, kept in tracker.channels.items() if kept.bridge is not None} == self.where
 
     def end(self) -> None:
@@ -259,7 +315,9 @@ class World:
         self.scene.play()
         while self.scene.acts:
             self.answer(self.scene.acts.pop(), well=True)
-        self.scene.pbx.now += timedelta(seconds=1)
+        self.scene.tick(ANSWER_WITHIN_S)
+        self.hold()
+        assert self.asked == {}
 
 
 def held(scene: Scene) -> dict[str, object]:
@@ -272,10 +330,15 @@ def held(scene: Scene) -> dict[str, object]:
         recorder.sectioner,
         recorder.sectioner.book,
         recorder.sectioner.monitors,
+        recorder.sectioner.muting,
+        recorder.control,
+        recorder.control._answering,
+        recorder.applies,
+        recorder.phones._presses,
     ):
         slots = vars(owner)
         things |= {name: value for name, value in slots.items() if isinstance(value, dict | list | set) and value}
-    fixed = ("_handlers", "_on_change", "reports", "_named")
+    fixed = ("_handlers", "_on_change", "_on_event", "reports", "_named", "_verbs", "_look")
     return {name: value for name, value in things.items() if name not in fixed}
 
 
