@@ -19,7 +19,13 @@ from bridge.core.decisions import (
     StartMixMonitor,
     wav_of,
 )
-from bridge.core.errors import NotConfirmedError, NotInTalkError, StoreError, TooManyCommandsError
+from bridge.core.errors import (
+    AlreadyRecordingError,
+    NotConfirmedError,
+    NotInTalkError,
+    StoreError,
+    TooManyCommandsError,
+)
 from bridge.core.ids import FactNumber, Identity
 from bridge.core.legs import SETTLE_S
 from bridge.core.messages import Event, MixMonitorStarted
@@ -44,14 +50,13 @@ async def until(met: Callable[[], bool]) -> None:
 class House:
     """An engine with a store in memory, hands that notice, and a clock that stands."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, rules: str = RECORD_ALL) -> None:
         self.store = store or MemoryStore()
         self.published: list[NumberedFact] = []
         self.acts: list[tuple[Act, int]] = []
         self.pbx = Pbx()
         directory = Directory()
-        rules = parse_rules([("rules.yml", RECORD_ALL)], directory)
-        self.recorder = Recorder(rules, People(directory, ()))
+        self.recorder = Recorder(parse_rules([("rules.yml", rules)], directory), People(directory, ()))
         self.engine = Engine(self.recorder, self.store, self.published.extend, self.perform, lambda: self.now)
         self.now = START
 
@@ -431,3 +436,26 @@ async def test_so_many_commands_may_be_under_way_and_no_more() -> None:
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_a_recording_on_demand_is_started_answered_and_then_told_of() -> None:
+    house = House(rules=RECORD_ALL.replace("always", "on-demand"))
+    alice = house.pbx.channel("PJSIP/alice-1", exten="102")
+    bob = house.pbx.ring(alice, "PJSIP/bob-1")
+    house.pbx.answered(alice, bob, "b1")
+    async with running(house):
+        await house.play()
+        await until(lambda: FactKind.RECORD_OFFERED in house.kinds())
+        offered = len(house.published)
+        async with house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+            assert isinstance(answer, Done)
+            (section,) = answer.sections
+            assert (section.state, section.owner) == (SectionState.RECORDING, BOB.identity)
+            assert len(house.published) == offered
+        assert {FactKind.RECORD_STARTED, FactKind.SECTION_RECORDING} <= set(house.kinds()[offered:])
+        async with house.engine.ask(Verb.START, CHANNEL, BOB) as answer:
+            assert isinstance(answer, Refused)
+            assert isinstance(answer.error, AlreadyRecordingError)
+        house.pbx.over("b1", alice, bob)
+        await house.play()
+        await house.until_stored()
