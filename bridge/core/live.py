@@ -25,8 +25,9 @@ class PartyNow:
 class RuleNow:
     """What one rule does in a running call.
 
-    `state` is a section's state, `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or
-    `unmatched`; then `reason` names the first condition that failed.
+    `state` is a section's state (`paused` also where nothing may begin), `matched` (its section is about to begin),
+    `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or `unmatched`; then `reason` names the
+    first condition that failed.
     """
 
     rule_id: RuleId

@@ -39,35 +39,49 @@ def _sections(recorder: Recorder, call: Call) -> dict[RuleId, Section]:
 
 
 def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tuple[RuleNow, ...]:
+    """What each rule that was asked does; after those, the ones that follow the call from an earlier talk."""
     answers = recorder.answers.get(call.call_id)
     if answers is None:
         return ()
+    stretches = recorder.stretches_of(call)
+    wanted = {rule_id: rule for one in stretches for rule_id, rule in one.wanted.items()}
+    offered = {rule_id: rule for one in stretches for rule_id, (rule, _) in one.offered.items()}
+    reasons = {answer.rule.id: answer.reason for answer in answers.answers}
+    everyone = {**{answer.rule.id: answer.rule for answer in answers.answers}, **offered, **wanted}
     rules = []
-    for answer in answers.answers:
-        rule = answer.rule
-        section = running.get(rule.id)
-        state, reason = "unmatched", answer.reason
+    for rule_id, rule in everyone.items():
+        section = running.get(rule_id)
+        state, reason = "unmatched", reasons.get(rule_id)
         if section is not None:
             state, reason = str(section.state), None
-        elif answer.matched and answers.never:
+        elif rule_id in wanted:
+            state, reason = "paused" if recorder.control.silent(call, rule) else "matched", None
+        elif rule_id in offered:
+            state, reason = "offered", None
+        elif reason is None and answers.never:
             state, reason = "blocked", answers.why_not()
-        elif answer.matched and rule in answers.offered:
-            state = "offered"
-        elif answer.matched:
+        elif reason is None:
             state = "matched"
         owner: Identity | None = section.owner if section is not None else None
-        rules.append(RuleNow(rule.id, rule.name, state, section.file if section is not None else None, owner, reason))
+        rules.append(RuleNow(rule_id, rule.name, state, section.file if section is not None else None, owner, reason))
     return tuple(rules)
+
+
+def _why_not(recorder: Recorder, call: Call, talking: list[Channel]) -> str:
+    """Why nothing of a call is recorded at the moment."""
+    answers = recorder.answers.get(call.call_id)
+    if not talking:
+        return "no-talk"
+    wanted = [rule for one in recorder.stretches_of(call) for rule in one.wanted.values()]
+    if wanted and all(recorder.control.silent(call, rule) for rule in wanted):
+        return "paused"
+    return answers.why_not() if answers is not None else "no-rule"
 
 
 def _call(recorder: Recorder, call: Call) -> CallNow:
     legs = [leg for leg in call.legs if leg.ended_at is None]
     talking = [leg for leg in legs if leg.talk is not None]
     running = _sections(recorder, call)
-    answers = recorder.answers.get(call.call_id)
-    reason: str | None = None
-    if not running:
-        reason = "no-talk" if not talking else answers.why_not() if answers is not None else "no-rule"
     return CallNow(
         call_id=call.call_id,
         record_id=call.record_id,
@@ -78,6 +92,6 @@ def _call(recorder: Recorder, call: Call) -> CallNow:
         queue=call.queue,
         parties=tuple(_party(recorder, call, leg) for leg in legs),
         rules=_rules(recorder, call, running),
-        reason=reason,
+        reason=None if running else _why_not(recorder, call, talking),
         audience=journal.identities(call.legs, recorder.people),
     )
