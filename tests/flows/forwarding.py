@@ -1,7 +1,7 @@
 """Phones whose calls are forwarded: by a 302 of the phone, and by the dialplan. Numbers 360-369."""
 
-from tests.captures.scenarios import event
 from tests.flows.flow import flow
+from tests.flows.steps import happened
 from tests.flows.together import together
 from tests.network.call import Call
 from tests.network.config import BOB_DID, GROUP_DID
@@ -47,7 +47,7 @@ async def _ends_with(net: Network, call: Call, name: str) -> None:
 async def forwarded_by_phone(net: Network) -> None:
     await _forwards(net, "bob", "103")
     call = await net.call("alice", "102")
-    await event(net, "DialEnd", DestChannel="PJSIP/bob", DialStatus="CANCEL")
+    await happened(net, "DialEnd", DestChannel="PJSIP/bob", DialStatus="CANCEL")
     await _ends_with(net, call, "carol")
 
 

@@ -1,7 +1,7 @@
 """Calls through Local channels, which optimise themselves away or stay. Numbers 350-359."""
 
-from tests.captures.scenarios import event
 from tests.flows.flow import flow
+from tests.flows.steps import blind, happened
 from tests.flows.together import together
 from tests.network.network import Network
 
@@ -90,10 +90,8 @@ async def local_transferred(net: Network) -> None:
     """A talk that was optimised moves on."""
     call = await net.call("alice", "700")
     await together(net, "alice", "bob")
-    await event(net, "LocalOptimizationEnd")
-    await net.press("bob", "#1")
-    await event(net, "MusicOnHoldStart")
-    await net.press("bob", "103")
+    await happened(net, "LocalOptimizationEnd")
+    await blind(net, "bob", "103")
     await together(net, "alice", "carol")
     await call.hangup()
 
@@ -103,8 +101,6 @@ async def local_kept_transferred(net: Network) -> None:
     """A blind transfer behind a Local channel that stays."""
     call = await net.call("alice", "701")
     await together(net, "alice", "bob")
-    await net.press("bob", "#1")
-    await event(net, "MusicOnHoldStart")
-    await net.press("bob", "103")
+    await blind(net, "bob", "103")
     await together(net, "alice", "carol")
     await call.hangup()

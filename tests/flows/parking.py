@@ -2,8 +2,8 @@
 
 import asyncio
 
-from tests.captures.scenarios import event
 from tests.flows.flow import flow
+from tests.flows.steps import blind, happened
 from tests.flows.together import leg, together
 from tests.network.call import Call
 from tests.network.config import BOB_DID
@@ -51,7 +51,7 @@ async def _park(net: Network, by: str) -> str:
     """Press the keys; the parking space."""
     began = net.pbx.mark
     await net.press(by, "#72")
-    return (await net.wait_for_event(lambda one: one["Event"] == "ParkedCall", since=began))["ParkingSpace"]
+    return (await happened(net, "ParkedCall", since=began))["ParkingSpace"]
 
 
 async def _retrieve(net: Network, by: str, space: str) -> Call:
@@ -59,7 +59,7 @@ async def _retrieve(net: Network, by: str, space: str) -> Call:
     await asyncio.sleep(0.5)
     began = net.pbx.mark
     call = await net.call(by, space)
-    await net.wait_for_event(lambda one: one["Event"] == "UnParkedCall" and one["ParkingSpace"] == space, since=began)
+    await happened(net, "UnParkedCall", since=began, ParkingSpace=space)
     return call
 
 
@@ -106,7 +106,7 @@ async def parked_and_back_to_callee(net: Network) -> None:
     call = await net.call("alice", SHORT)
     await together(net, "alice", "bob")
     await _park(net, "bob")
-    await event(net, "ParkedCallTimeOut")
+    await happened(net, "ParkedCallTimeOut")
     await together(net, "alice", "bob")
     await call.hangup()
 
@@ -116,7 +116,7 @@ async def parked_and_back_to_caller(net: Network) -> None:
     await net.call("alice", SHORT)
     await together(net, "alice", "bob")
     await _park(net, "alice")
-    await event(net, "ParkedCallTimeOut")
+    await happened(net, "ParkedCallTimeOut")
     await together(net, "alice", "bob")
     await net.hangup("bob")
 
@@ -126,7 +126,7 @@ async def parked_and_on_to_another(net: Network) -> None:
     call = await net.call("alice", ELSEWHERE)
     await together(net, "alice", "bob")
     await _park(net, "bob")
-    await event(net, "ParkedCallTimeOut")
+    await happened(net, "ParkedCallTimeOut")
     await together(net, "alice", "dave")
     await call.hangup()
 
@@ -135,10 +135,8 @@ async def parked_and_on_to_another(net: Network) -> None:
 async def parked_by_blind_transfer(net: Network) -> None:
     call = await net.inbound(did=BOB_DID)
     await together(net, "trunk", "bob")
-    await net.press("bob", "#1")
-    await event(net, "MusicOnHoldStart")
-    await net.press("bob", "720")
-    space = (await event(net, "ParkedCall"))["ParkingSpace"]
+    await blind(net, "bob", "720")
+    space = (await happened(net, "ParkedCall"))["ParkingSpace"]
     await _retrieve(net, "carol", space)
     await together(net, "trunk", "carol")
     await call.hangup()
@@ -149,7 +147,7 @@ async def parked_by_manager(net: Network) -> None:
     call = await net.call("alice", "102")
     await together(net, "alice", "bob")
     await net.pbx.action("Park", Channel=leg(net, "alice"), Parkinglot="default", Timeout="60000")
-    await _retrieve(net, "carol", (await event(net, "ParkedCall"))["ParkingSpace"])
+    await _retrieve(net, "carol", (await happened(net, "ParkedCall"))["ParkingSpace"])
     await together(net, "alice", "carol")
     await call.hangup()
 
@@ -161,4 +159,4 @@ async def parked_and_given_up(net: Network) -> None:
     await _park(net, "bob")
     await asyncio.sleep(0.5)
     await call.hangup()
-    await event(net, "ParkedCallGiveUp")
+    await happened(net, "ParkedCallGiveUp")

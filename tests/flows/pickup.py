@@ -1,7 +1,7 @@
 """Ringing phones whose calls another takes. Numbers 330-339."""
 
-from tests.captures.scenarios import event
 from tests.flows.flow import flow
+from tests.flows.steps import happened
 from tests.flows.together import leg, together
 from tests.network.call import Call
 from tests.network.config import BOB_DID, GROUP_DID
@@ -36,7 +36,7 @@ async def _picked_up(net: Network, call: Call, by: str, number: str) -> None:
     """Bob's phone rings; another phone dials, and has the caller."""
     await net.ringing("bob")
     await net.call(by, number)
-    await event(net, "Pickup", TargetChannel="PJSIP/bob")
+    await happened(net, "Pickup", TargetChannel="PJSIP/bob")
     await together(net, "trunk" if call.caller == "outside" else call.caller, by)
     await call.hangup()
 

@@ -3,8 +3,8 @@
 Numbers 340-349.
 """
 
-from tests.captures.scenarios import event
 from tests.flows.flow import flow
+from tests.flows.steps import happened
 from tests.flows.together import leg, together
 from tests.network.call import Call
 from tests.network.config import BOB_DID
@@ -109,7 +109,7 @@ async def redirect_of_both_into_a_conference(net: Network) -> None:
     call = await _talk_of_alice_and_bob(net)
     await _redirect_both(net, ("alice", "bob"), (CONFERENCE, CONFERENCE))
     for name in ("alice", "bob"):
-        await event(net, "ConfbridgeJoin", Channel=f"PJSIP/{name}")
+        await happened(net, "ConfbridgeJoin", Channel=f"PJSIP/{name}")
     await together(net, "alice", "bob")
     await call.hangup()
     await net.hangup("bob")
@@ -121,7 +121,7 @@ async def redirect_of_both_into_another_talk(net: Network) -> None:
     call = await net.inbound(did=BOB_DID)
     await together(net, "trunk", "bob")
     other = await net.call("alice", CONFERENCE)
-    await event(net, "ConfbridgeJoin", Channel="PJSIP/alice")
+    await happened(net, "ConfbridgeJoin", Channel="PJSIP/alice")
     await net.call("carol", CONFERENCE)
     await together(net, "alice", "carol")
     await _redirect_both(net, ("trunk", "bob"), (CONFERENCE, CONFERENCE))
