@@ -6,6 +6,12 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def busy_s() -> float:
+    """Seconds that the machine's processors have been busy since it was started, all together."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
 def used_s(pid: int) -> float:
     """Seconds of processor time of a process and its living descendants; ended ones count once they are waited for."""
     children: dict[int, list[int]] = {}

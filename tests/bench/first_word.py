@@ -8,6 +8,7 @@ own delivery and MixMonitor's start, which nobody can save, and then what one do
 
 import asyncio
 import contextlib
+import os
 import random
 import statistics
 import sys
@@ -36,12 +37,16 @@ _Starter = Callable[[Network, Path], AbstractAsyncContextManager[int]]
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round measured. `counted` are its talks but for those of the beginning; shares are of one processor."""
+    """What one round measured. `counted` are its talks but for those of the beginning; shares are of one processor.
+
+    `cpu_others` is of everything that has nothing to do with the benchmark.
+    """
 
     counted: Sequence[Talk]
     fewest_at_once: int
     cpu: float
     cpu_pbx: float
+    cpu_others: float
 
     @property
     def waits_ms(self) -> list[float]:
@@ -87,12 +92,15 @@ async def play(net: Network, start: _Starter, work: Path, load: Load) -> Round:
     async with start(net, work) as pid:
         since = net.pbx.mark
 
+        def used() -> list[float]:
+            others = cpu.busy_s() - cpu.used_s(os.getpid())
+            return [loop.time(), cpu.used_s(pid), cpu.used_s(pbx), others]
+
         def measure() -> None:
-            began[:] = [loop.time(), cpu.used_s(pid), cpu.used_s(pbx)]
+            began[:] = used()
 
         await load.place(net, measure)
-        passed = loop.time() - began[0]
-        shares = [(cpu.used_s(one) - before) / passed for one, before in zip((pid, pbx), began[1:], strict=True)]
+        passed, *times = (after - before for after, before in zip(used(), began, strict=True))
         await net.idle()
     found = talks(net.pbx.events(since))
     if len(found) != load.count:
@@ -100,7 +108,7 @@ async def play(net: Network, start: _Starter, work: Path, load: Load) -> Round:
     counted = found[load.at_once :]
     if not any(talk.recorded_s for talk in counted):
         raise RuntimeError("nothing was recorded")
-    return Round(counted, min(at_once(found, talk.began_s) for talk in counted), *shares)
+    return Round(counted, min(at_once(found, talk.began_s) for talk in counted), *(one / passed for one in times))
 
 
 async def run(rounds: int) -> Result:
@@ -118,7 +126,9 @@ async def run(rounds: int) -> Result:
                     load = Load(A_SECOND, AT_ONCE, AT_ONCE + _COUNTED, seed)
                     one = await play(net, starters[who], Path(folder) / f"{who}-{number}", load)
                     played[who].append(one)
-                    print(f"  {who:<6}  {' · '.join(_figures(one.waits_ms))} ms", flush=True)
+                    said = f"  {who:<6}  {' · '.join(_figures(one.waits_ms))} ms"
+                    said += f"  (others on this machine: {100 * one.cpu_others:.0f} %)"
+                    print(said, flush=True)
     return _result(played, version)
 
 
@@ -180,6 +190,7 @@ def _result(played: dict[str, list[Round]], version: str) -> Result:
             total("recorded more than once", lambda talk: len(talk.recorded_s) > 1),
             row("processor, its own", " %", lambda one: 100 * one.cpu, 1),
             row("processor, the PBX's", " %", lambda one: 100 * one.cpu_pbx, 1),
+            row("processor, others' on this machine", " %", lambda one: 100 * one.cpu_others, 1),
         ),
         notes=(
             f"Medians of {len(ours)} rounds each, by turns; ratios are the medians over the pairs of rounds.",
