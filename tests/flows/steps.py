@@ -32,6 +32,7 @@ async def consult(net: Network, by: str, number: str) -> int:
     await happened(net, "Hold", since=began, Channel=_channel(by))
     await net.press(by, number)
     await happened(net, "Newchannel", since=began, Channel=f"Local/{number}@")
+    await happened(net, "BridgeEnter", since=began, Channel=_channel(by))  # that of the consultation
     return began
 
 
