@@ -56,12 +56,13 @@ app_blind_transfer app_celgenuserevent app_softhangup app_record app_cdr app_for
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of one network: SIP (UDP) and AMI (TCP) of both, RTP ranges with both ends included."""
+    """The ports of one network: SIP (UDP) and AMI (TCP) of both, the PBX's HTTP, RTP ranges with both ends included."""
 
     pbx_sip: int
     phones_sip: int
     pbx_ami: int
     phones_ami: int
+    pbx_http: int
     pbx_rtp: tuple[int, int]
     phones_rtp: tuple[int, int]
 
@@ -228,6 +229,7 @@ member => PJSIP/carol,0,Carol
     )
     files["res_parking.conf"] = "[general]\n[default]\nparkext => 720\nparkpos => 721-729\ncontext => parkedcalls\n"
     files["confbridge.conf"] = "[general]\n[default_user]\ntype = user\n[default_bridge]\ntype = bridge\n"
+    files["http.conf"] = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {ports.pbx_http}\n"
     files["cel.conf"] = "[general]\nenable = no\n"
     return files
 

@@ -27,6 +27,7 @@ class PortBlock:
             phones_sip=start + 2,
             pbx_ami=start + 3,
             phones_ami=start + 4,
+            pbx_http=start + 5,
             pbx_rtp=(start + 10, start + 499),
             phones_rtp=(start + 500, start + 999),
         )
@@ -40,7 +41,7 @@ class PortBlock:
         try:
             reservation.bind(("127.0.0.1", start))
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                for port in range(start + 1, start + 5):
+                for port in range(start + 1, start + 6):
                     with socket.socket(socket.AF_INET, kind) as probe:
                         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
                         probe.bind(("127.0.0.1", port))
