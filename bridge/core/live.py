@@ -26,8 +26,8 @@ class RuleNow:
     """What one rule does in a running call.
 
     `state` is a section's state (`paused` also where nothing may begin), `matched` (its section is about to begin),
-    `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or `unmatched`; then `reason` names the
-    first condition that failed.
+    `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or `unmatched`; then `reason` names
+    the first condition that failed.
     """
 
     rule_id: RuleId

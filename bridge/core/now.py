@@ -72,9 +72,13 @@ def _why_not(recorder: Recorder, call: Call, talking: list[Channel]) -> str:
     answers = recorder.answers.get(call.call_id)
     if not talking:
         return "no-talk"
-    wanted = [rule for one in recorder.stretches_of(call) for rule in one.wanted.values()]
+    stretches = recorder.stretches_of(call)
+    wanted = [rule for one in stretches for rule in one.wanted.values()]
     if wanted and all(recorder.control.silent(call, rule) for rule in wanted):
         return "paused"
+    held_back = next((one.why_not for one in stretches if one.why_not is not None), None)
+    if held_back is not None:
+        return held_back
     return answers.why_not() if answers is not None else "no-rule"
 
 

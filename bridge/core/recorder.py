@@ -262,6 +262,7 @@ class Recorder:
     def _apply(self, stretch: Stretch, applying: Applying, new: Sequence[Rule], now: datetime) -> None:
         """Begin what is new, and tell those on the call what they may start: anew when it is free again."""
         stretch.wanted, stretch.owners, stretch.offered = applying.wanted, applying.owners, applying.offered
+        stretch.why_not = applying.why_not
         for rule in new:
             self.sectioner.begin(stretch, rule, now)
         for rule_id in [

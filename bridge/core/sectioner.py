@@ -40,6 +40,7 @@ class Stretch:
 
     `wanted` are the rules that record it, `owners` those users who started some of them on demand, `sections` what
     each writes now. `offered` are the rules that users may start, and which users; `told` to whom that was said.
+    `why_not` says why rules that hold for the call do not record this talk, where that is so.
     """
 
     talk: c.Talk
@@ -48,6 +49,7 @@ class Stretch:
     owners: dict[RuleId, Identity] = field(default_factory=dict)
     offered: dict[RuleId, tuple[Rule, frozenset[Identity]]] = field(default_factory=dict)
     told: dict[RuleId, frozenset[Identity]] = field(default_factory=dict)
+    why_not: str | None = None
     sections: dict[RuleId, SectionKey] = field(default_factory=dict)
 
     @property
