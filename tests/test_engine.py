@@ -228,7 +228,7 @@ class Told(Recorder):
 class Asking(House):
     """A house whose recorder takes commands, and facts that need no deciding."""
 
-    def __init__(self, store: MemoryStore | None = None, *, patience_s: float = 12.0) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, patience_s: float = 1000.0) -> None:
         super().__init__(store)
         directory = Directory()
         self.told = Told(parse_rules([("rules.yml", RECORD_ALL)], directory), People(directory, ()))
@@ -376,7 +376,7 @@ async def test_the_end_of_the_engine_refuses_those_who_wait_and_those_who_come()
     house.engine.stop()
     await task
     late = await house.engine.ask(Verb.START, CHANNEL, BOB).__aenter__()
-    for answer in (await asking, late):
+    for answer in (await asyncio.wait_for(asking, 20), late):
         assert isinstance(answer, Refused)
         assert isinstance(answer.error, NotConfirmedError)
     assert len(house.told.commands) == 1
@@ -402,7 +402,7 @@ async def test_a_command_that_nobody_answers_is_not_confirmed() -> None:
 
 async def test_a_command_that_is_misjudged_is_answered_at_once() -> None:
     house = Asking()
-    async with running(house), house.engine.ask(Verb.RESUME, CHANNEL, BOB) as answer:
+    async with running(house), asyncio.timeout(20), house.engine.ask(Verb.RESUME, CHANNEL, BOB) as answer:
         assert isinstance(answer, Refused)
         assert isinstance(answer.error, NotConfirmedError)
 
