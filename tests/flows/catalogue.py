@@ -1,0 +1,29 @@
+"""Every flow, by kind, and what their dial plans add to the two Asterisks' configuration: all of it in one."""
+
+import os
+from importlib import import_module
+from itertools import groupby
+from pathlib import Path
+from pkgutil import iter_modules
+
+from tests.flows.flow import FLOWS, Flow, merged
+
+_NO_FLOWS = {"catalogue", "conftest", "flow", "lanes", "oracle", "together", "verdict"}
+SUITE = os.environ.get("RECBRIDGE_SUITE", "sid")
+"""Debian's suite whose Asterisk is tested."""
+RELEASE = {"sid": 22, "bullseye": 16}[SUITE]
+
+_KINDS = sorted(
+    module.name
+    for module in iter_modules([str(Path(__file__).parent)])
+    if module.name not in _NO_FLOWS and not module.name.startswith("test_")
+)
+_MODULES = [import_module(f"tests.flows.{kind}") for kind in _KINDS]
+PBX_EXTRA = merged(*(getattr(module, "PBX_EXTRA", {}) for module in _MODULES))
+PHONES_EXTRA = merged(*(getattr(module, "PHONES_EXTRA", {}) for module in _MODULES))
+
+
+def by_kind(release: int = RELEASE) -> dict[str, list[Flow]]:
+    """The flows for this release of Asterisk."""
+    flows = sorted((flow for flow in FLOWS if release in flow.releases), key=lambda flow: flow.kind)
+    return {kind: list(group) for kind, group in groupby(flows, key=lambda flow: flow.kind)}

@@ -1,0 +1,227 @@
+"""Plays flows side by side: a few lanes, each with a telephone network and a daemon of its own, in one thread.
+
+A lane plays its flows one after the other; flows of one kind are in one lane, in their order. The daemon has one rule
+that records every talk. A flow that goes wrong has its own error, and the next one gets a network anew.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.demo.daemon import Daemon, DaemonError
+from tests.flows.catalogue import PBX_EXTRA, PHONES_EXTRA
+from tests.flows.flow import Flow
+from tests.flows.oracle import Truth, observe
+from tests.flows.verdict import Section, Verdict, judge, sections
+from tests.network.network import Network
+
+LANES = 4
+FLOW_S = 90.0
+"""A flow that takes longer hangs; the longest takes some 20 s."""
+_RULES = "rules:\n  - {id: 1, name: All, record: always}\n"
+_FINAL = ("stored", "failed", "lost")
+_END = "RECBRIDGE_FLOW_END"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a flow: a verdict, or the error that kept it from one. `story` helps to see what happened."""
+
+    verdict: Verdict | None
+    error: BaseException | None = None
+    story: str = ""
+
+
+@dataclass(slots=True)
+class _Stage:
+    net: Network
+    daemon: Daemon
+    seen: set[str]  # records of earlier flows
+
+
+class Lanes:
+    """Started once with all flows that are wanted; `outcome` waits for one of them, from any thread."""
+
+    def __init__(self, flows: Sequence[Flow], work: Path, *, suite: str = "sid", lanes: int = LANES) -> None:
+        self._plan = _plan(flows, lanes)
+        self._work = work
+        self._suite = suite
+        self._outcomes: dict[str, Outcome] = {}
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._main, name="flows", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._stopping = False
+        self._playing: set[asyncio.Task[Outcome]] = set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the flows that still run, but let the networks and daemons go in order."""
+        self._stopping = True
+        if self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop may just have closed
+                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._playing])
+            self._thread.join()
+
+    def outcome(self, flow: Flow) -> Outcome:
+        """What came of it, as soon as that is known; TimeoutError when for long nothing came of any flow."""
+        with self._news:
+            known = len(self._outcomes)
+            until = time.monotonic() + 3 * FLOW_S
+            while flow.name not in self._outcomes:
+                if not self._thread.is_alive():
+                    raise RuntimeError(f"{flow.name}: the lanes have ended without it")
+                if not self._news.wait(timeout=1.0) and time.monotonic() > until:
+                    raise TimeoutError(f"{flow.name}: nothing came of any flow for {3 * FLOW_S:.0f} s")
+                if len(self._outcomes) > known:
+                    known, until = len(self._outcomes), time.monotonic() + 3 * FLOW_S
+            return self._outcomes[flow.name]
+
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """What is known so far."""
+        with self._news:
+            return dict(self._outcomes)
+
+    # -- in the thread
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._all())
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+    async def _all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, flows in enumerate(self._plan, 1):
+                group.create_task(self._lane(number, list(flows)), name=f"lane {number}")
+
+    async def _lane(self, number: int, waiting: list[Flow]) -> None:
+        attempt = 0
+        while waiting and not self._stopping:
+            attempt += 1
+            flow = waiting[0]
+            try:
+                async with _stage(self._work / f"{number}-{attempt}", self._suite) as stage:
+                    while waiting and not self._stopping:
+                        flow = waiting[0]
+                        outcome = await self._play(stage, flow)
+                        self._tell(waiting.pop(0), outcome)
+                        if outcome.error is not None:
+                            break
+            except Exception as error:  # whatever it is, it is that flow's outcome
+                if waiting and waiting[0] is flow:
+                    self._tell(waiting.pop(0), Outcome(None, error, traceback.format_exc()))
+
+    async def _play(self, stage: _Stage, flow: Flow) -> Outcome:
+        task = asyncio.create_task(_take(stage, flow), name=flow.name)
+        self._playing.add(task)
+        try:
+            await asyncio.wait({task})
+            return Outcome(None, asyncio.CancelledError()) if task.cancelled() else task.result()
+        finally:
+            self._playing.discard(task)
+
+    def _tell(self, flow: Flow, outcome: Outcome) -> None:
+        with self._news:
+            self._outcomes[flow.name] = outcome
+            self._news.notify_all()
+
+
+def _plan(flows: Sequence[Flow], lanes: int) -> list[list[Flow]]:
+    """Whole kinds, the largest first, each to the lane that has least to do."""
+    kinds: dict[str, list[Flow]] = {}
+    for flow in flows:
+        kinds.setdefault(flow.kind, []).append(flow)
+    plan: list[list[Flow]] = [[] for _ in range(min(lanes, len(kinds)))]
+    for kind in sorted(kinds.values(), key=len, reverse=True):
+        min(plan, key=len).extend(kind)
+    return plan
+
+
+@asynccontextmanager
+async def _stage(work: Path, suite: str) -> AsyncIterator[_Stage]:
+    rules = work / "rules"
+    rules.mkdir(parents=True)
+    (rules / "10-all.yml").write_text(_RULES)
+    async with Network(suite=suite, pbx_extra=PBX_EXTRA, phones_extra=PHONES_EXTRA) as net, AsyncExitStack() as stack:
+        daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool, rules=rules)
+        stack.push_async_exit(daemon)  # also when it does not get ready
+        await daemon.__aenter__()
+        yield _Stage(net, daemon, set())
+
+
+async def _take(stage: _Stage, flow: Flow) -> Outcome:
+    """Play one flow and judge what was recorded."""
+    net = stage.net
+    truth: Truth | None = None
+    try:
+        # Connected anew, all phones behave, and events of an earlier flow are forgotten.
+        await net.disconnect()
+        await net.connect()
+        async with asyncio.timeout(FLOW_S):
+            await flow.play(net)
+            await net.idle()
+        truth = await _observed(net)
+        records = await _records(stage, truth)
+        found, faults = await asyncio.to_thread(sections, truth, records, stage.daemon.spool)
+        verdict = await asyncio.to_thread(judge, truth, found)
+        verdict.faults[:0] = faults
+        return Outcome(verdict, story=_story(truth, found))
+    except Exception as error:  # whatever it is, it is this flow's outcome
+        story = _story(truth or await _observed(net), ())
+        return Outcome(None, error, f"{traceback.format_exc()}\n{story}\n{stage.daemon.log}")
+
+
+async def _observed(net: Network) -> Truth:
+    """Everything that Asterisk has said of the flow: its answer to this comes through the same router."""
+    await net.pbx.action("Setvar", Variable=_END, Value="1")
+    await net.wait_for_event(lambda event: event.get("Variable") == _END)
+    return observe(net.pbx.events(), net.phones.events())
+
+
+async def _records(stage: _Stage, truth: Truth) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The flow's records, once the daemon has no call left and every section is final."""
+    daemon = stage.daemon
+    recorded = {Path(monitor.path).name.rsplit("_", 2)[0] for monitor in truth.monitors}
+    records: dict[str, Sequence[Mapping[str, Any]]] = {}
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                _, calls = await daemon.get("/api/v1/calls")
+                _, journal = await daemon.get("/api/v1/journal?limit=1000&identity=*")
+                told = {entry["recordId"] for entry in journal["items"] if entry["recordId"]}
+                records = {one: await daemon.records(one) for one in (recorded | told) - stage.seen}
+                if not calls["items"] and all(one["state"] in _FINAL for ones in records.values() for one in ones):
+                    stage.seen |= records.keys()
+                    return records
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise DaemonError(f"calls or sections that never end: {calls['items']} {records}") from None
+
+
+def _story(truth: Truth, found: Sequence[Section]) -> str:
+    """Talks and sections in the order of time."""
+    if not truth.talks:
+        return "no talk"
+    zero = truth.talks[0].began
+    lines = [
+        (stretch.began, f"{stretch.began - zero:6.2f} to {stretch.ended - zero:6.2f}  talk {number}: "
+                        + ", ".join(f"{party} ({leg})" for leg, party in sorted(stretch.legs.items())))
+        for number, talk in enumerate(truth.talks, 1)
+        for stretch in talk.stretches
+    ] + [
+        (one.began, f"{one.began - zero:6.2f} to {one.ended - zero:6.2f}  {one.name} on {one.leg}: "
+                    + " ".join(sorted(one.heard(one.began + 0.1))))
+        for one in found
+    ]  # fmt: skip
+    return "\n".join(line for _, line in sorted(lines))

@@ -1,0 +1,306 @@
+"""Who was connected with whom, from Asterisk's own events alone: what the recordings are held against.
+
+Nothing of the product is used here, so that a defect of it cannot hide in what it is measured with. A real leg is a
+PJSIP channel; legs are connected through Asterisk bridges (not holding ones: parking, waiting) and through the two
+halves of a Local channel. Times are Asterisk's own (`Timestamp`), in epoch seconds.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tests.network.ami import Message
+from tests.network.config import OUTSIDERS
+
+GLITCH_S = 0.05
+"""Connections shorter than this are none, and gaps shorter than this do not end a talk. Optimised Local channels, swaps
+and merges take legs apart for up to 4 ms, and put them together for up to 41 ms on the way (measured, 22 and 16).
+"""
+KEYS_S = 0.04
+"""How long before and after a key or a hold a leg need not be heard: two packets (none was needed; measured)."""
+
+Uniqueid = str
+Party = str
+Legs = Mapping[Uniqueid, Party]
+
+_LEG = re.compile(r"PJSIP/(.+)-[0-9a-f]{8}$")
+_OUTSIDE_CALL = re.compile(rf"({'|'.join(OUTSIDERS)})-\d+$")
+_BRIDGES = frozenset({"BridgeEnter", "BridgeLeave", "BridgeDestroy", "BridgeCreate"})
+_LINKING = frozenset({"basic", "stasis"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The same legs connected, all the time."""
+
+    began: float
+    ended: float
+    legs: Legs
+
+
+@dataclass(slots=True)
+class Talk:
+    """Stretches one after another in which at least two who talked before still do."""
+
+    stretches: list[Stretch]
+
+    @property
+    def began(self) -> float:
+        return self.stretches[0].began
+
+    @property
+    def ended(self) -> float:
+        return self.stretches[-1].ended
+
+    def legs(self, began: float, ended: float) -> Legs:
+        """All who were in it at any time between."""
+        return {
+            leg: party
+            for stretch in self.stretches
+            if stretch.began < ended and stretch.ended > began
+            for leg, party in stretch.legs.items()
+        }
+
+    def throughout(self, began: float, ended: float) -> Legs:
+        """Those who were in it all the time between; a gap that ends no talk counts as talk."""
+        some = self.legs(began, ended)
+        absent = {leg for stretch in self.stretches if stretch.began < ended and stretch.ended > began
+                  for leg in some if leg not in stretch.legs}  # fmt: skip
+        return {leg: party for leg, party in some.items() if leg not in absent}
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A MixMonitor that was started: where, from when until when, and into which file.
+
+    `call` is the oldest channel of its call when it began.
+    """
+
+    path: str
+    leg: Uniqueid
+    began: float
+    call: Uniqueid
+    ended: float = math.inf
+
+
+@dataclass(slots=True)
+class Truth:
+    """What happened. `quiet` is when a leg need not be heard, nor hears the others: on hold, or while it sends keys."""
+
+    talks: list[Talk]
+    monitors: list[Monitor]
+    quiet: dict[Uniqueid, list[tuple[float, float]]]
+
+    def is_quiet(self, leg: Uniqueid, began: float, ended: float) -> bool:
+        """Whether its tone cannot be demanded of all the time between."""
+        return self.quiet_s(leg, began, ended) > 0
+
+    def quiet_s(self, leg: Uniqueid, began: float, ended: float) -> float:
+        """How much of the time between its tone cannot be demanded."""
+        length = reached = 0.0
+        for start, end in sorted(self.quiet.get(leg, ())):
+            length += max(0.0, min(end, ended) - max(start, began, reached))
+            reached = max(reached, end)
+        return length
+
+    def with_leg(self, leg: Uniqueid, began: float, ended: float) -> Legs:
+        """Everybody who was in a talk with this leg at any time between; itself included."""
+        return {
+            other: party
+            for talk in self.talks
+            for stretch in talk.stretches
+            if stretch.began < ended and stretch.ended > began and leg in stretch.legs
+            for other, party in stretch.legs.items()
+        }
+
+
+def outsiders(pbx: Iterable[Message], phones: Iterable[Message]) -> dict[str, Party]:
+    """Which outsider is behind each trunk channel that came in, by its name.
+
+    The carrier's calls have ids of their own (`stranger-3`); they reach the PBX in the order in which they left,
+    among those of one number.
+    """
+    left: dict[str, list[Party]] = {}
+    numbers = {event["Uniqueid"]: event["CallerIDNum"] for event in phones if "CallerIDNum" in event
+               and event.get("Uniqueid") and event["CallerIDNum"] != "<unknown>"}  # fmt: skip
+    for event in phones:
+        if event["Event"] == "Newchannel" and (call := _OUTSIDE_CALL.match(event["Uniqueid"])):
+            left.setdefault(numbers.get(event["Uniqueid"], ""), []).append(call[1])
+    found = {}
+    for event in pbx:
+        if event["Event"] == "Newchannel" and event["Channel"].startswith("PJSIP/trunk-"):
+            waiting = left.get(event["CallerIDNum"], []) if event["ChannelStateDesc"] == "Ring" else []
+            found[event["Channel"]] = waiting.pop(0) if waiting else "outside"
+    return found
+
+
+def observe(pbx: Sequence[Message], phones: Sequence[Message]) -> Truth:
+    """What happened, from the events of both Asterisks' sessions since before the first call."""
+    seen = _Observer(outsiders(pbx, phones))
+    for event in pbx:
+        if "Timestamp" in event:
+            seen.take(event, float(event["Timestamp"]))
+    return seen.truth()
+
+
+@dataclass(slots=True)
+class _Observer:
+    trunks: Mapping[str, Party]
+    names: dict[Uniqueid, str] = field(default_factory=dict)
+    bridge_of: dict[Uniqueid, str] = field(default_factory=dict)
+    holding: set[str] = field(default_factory=set)
+    running: dict[frozenset[tuple[Uniqueid, Party]], float] = field(default_factory=dict)
+    stretches: list[Stretch] = field(default_factory=list)
+    monitors: list[Monitor] = field(default_factory=list)
+    quiet: dict[Uniqueid, list[tuple[float, float]]] = field(default_factory=dict)
+    held: dict[Uniqueid, float] = field(default_factory=dict)
+    keys: dict[Uniqueid, float] = field(default_factory=dict)
+    born: dict[Uniqueid, int] = field(default_factory=dict)
+    parent: dict[Uniqueid, Uniqueid] = field(default_factory=dict)
+    now: float = 0.0
+
+    def take(self, event: Message, at: float) -> None:
+        self.now = max(self.now, at)
+        name, leg = event["Event"], event.get("Uniqueid", "")
+        if leg and event.get("Channel"):
+            self.names[leg] = event["Channel"]
+        match name:
+            case "Newchannel":
+                self._join(leg, event["Linkedid"])
+            case "Rename":
+                self.names[leg] = event["Newname"]
+            case "BridgeEnter":
+                self._enter(leg, event)
+            case "BridgeLeave":
+                self.bridge_of.pop(leg, None)
+                self._unhold(leg, at)
+            case "BridgeDestroy":
+                for member in [one for one, bridge in self.bridge_of.items() if bridge == event["BridgeUniqueid"]]:
+                    del self.bridge_of[member]
+            case "Hangup":
+                self.bridge_of.pop(leg, None)
+                self._unhold(leg, at)
+                while self._monitor_ends(leg, at):
+                    pass
+            case "MixMonitorStop":
+                self._monitor_ends(leg, at)
+            case "Hold":
+                self.held.setdefault(leg, at)
+            case "Unhold":
+                self._unhold(leg, at)
+            case "DTMFBegin" if event["Direction"] == "Received":
+                self.keys[leg] = at
+            case "DTMFEnd" if event["Direction"] == "Received":
+                self._be_quiet(leg, self.keys.pop(leg, at) - KEYS_S, at + KEYS_S)
+            case "VarSet" if event["Variable"] == "MIXMONITOR_FILENAME":
+                self.monitors.append(Monitor(event["Value"], leg, at, self._root(leg)))
+            case _:
+                return
+        self._settle(at)
+
+    def truth(self) -> Truth:
+        for leg in list(self.held):
+            self._unhold(leg, self.now)
+        self.bridge_of.clear()
+        self._settle(self.now)
+        return Truth(_talks(self.stretches), self.monitors, self.quiet)
+
+    # -- connections
+
+    def _enter(self, leg: Uniqueid, event: Message) -> None:
+        bridge = event["BridgeUniqueid"]
+        self.bridge_of[leg] = bridge
+        (self.holding.add if event["BridgeTechnology"] == "holding_bridge" else self.holding.discard)(bridge)
+        self._join(leg, event["Linkedid"])
+        if event["BridgeType"] in _LINKING:
+            for member in [one for one, other in self.bridge_of.items() if other == bridge]:
+                self._join(leg, member)
+
+    def _components(self) -> set[frozenset[tuple[Uniqueid, Party]]]:
+        """Everybody connected now, in groups of at least two real legs."""
+        group: dict[str, str] = {}
+
+        def top(node: str) -> str:
+            while (above := group.setdefault(node, node)) != node:
+                node = above
+            return node
+
+        members: dict[str, set[tuple[Uniqueid, Party]]] = {}
+        inside = [(leg, bridge) for leg, bridge in self.bridge_of.items() if bridge not in self.holding]
+        for leg, bridge in inside:
+            channel = self.names[leg]
+            if channel.startswith("Local/"):
+                group[top(bridge)] = top(channel.rpartition(";")[0])
+        for leg, bridge in inside:
+            if real := _LEG.match(self.names[leg]):
+                party = self.trunks.get(self.names[leg], real[1])
+                members.setdefault(top(bridge), set()).add((leg, party))
+        return {frozenset(legs) for legs in members.values() if len(legs) >= 2}
+
+    def _settle(self, at: float) -> None:
+        connected = self._components()
+        for legs in [legs for legs in self.running if legs not in connected]:
+            self.stretches.append(Stretch(self.running.pop(legs), at, dict(legs)))
+        for legs in connected:
+            self.running.setdefault(legs, at)
+            for leg, _ in legs:
+                self._join(leg, next(iter(legs))[0])
+
+    # -- calls: the oldest channel stands for all
+
+    def _root(self, leg: Uniqueid) -> Uniqueid:
+        self.born.setdefault(leg, len(self.born))
+        while (above := self.parent.get(leg, leg)) != leg:
+            leg = above
+        return leg
+
+    def _join(self, one: Uniqueid, other: Uniqueid) -> None:
+        if not one or not other:
+            return
+        older, younger = sorted((self._root(one), self._root(other)), key=self.born.__getitem__)
+        if older != younger:
+            self.parent[younger] = older
+
+    def _monitor_ends(self, leg: Uniqueid, at: float) -> bool:
+        """The event does not say which one of a leg's MixMonitors: the oldest that runs, as one replaces another."""
+        for index, monitor in enumerate(self.monitors):
+            if monitor.leg == leg and monitor.ended == math.inf:
+                self.monitors[index] = replace(monitor, ended=at)
+                return True
+        return False
+
+    # -- quiet
+
+    def _unhold(self, leg: Uniqueid, at: float) -> None:
+        if (began := self.held.pop(leg, None)) is not None:
+            self._be_quiet(leg, began - KEYS_S, at + KEYS_S)
+
+    def _be_quiet(self, leg: Uniqueid, began: float, ended: float) -> None:
+        self.quiet.setdefault(leg, []).append((began, ended))
+
+
+def _talks(stretches: Iterable[Stretch]) -> list[Talk]:
+    talks: list[Talk] = []
+    for stretch in sorted(_lasting(stretches), key=lambda one: one.began):
+        for talk in talks:
+            last = talk.stretches[-1]
+            if -0.001 <= stretch.began - last.ended <= GLITCH_S and len(last.legs.keys() & stretch.legs.keys()) >= 2:
+                talk.stretches.append(stretch)
+                break
+        else:
+            talks.append(Talk([stretch]))
+    return talks
+
+
+def _lasting(stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Pieces of one stretch put together again, and those too short to be any left out."""
+    whole: list[Stretch] = []
+    for piece in sorted(stretches, key=lambda one: one.began):
+        for index, one in enumerate(whole):
+            if one.legs == piece.legs and piece.began - one.ended <= GLITCH_S:
+                whole[index] = Stretch(one.began, piece.ended, one.legs)
+                break
+        else:
+            whole.append(piece)
+    return [one for one in whole if one.ended - one.began > GLITCH_S]
