@@ -50,8 +50,9 @@ def _in_any_case(word: str) -> str:
 
 _PARTS: Mapping[str, Mapping[str, str]] = {
     "Newexten": {
-        "MatchCriteria": "name(Newexten),header(Extension),method(exact)",
-        "Filter": CALL_RECORD_EXTENSION,
+        # Not `exact`: an older Asterisk would not compile it.
+        "MatchCriteria": "name(Newexten),header(Extension),method(regex)",
+        "Filter": f"^{re.escape(CALL_RECORD_EXTENSION)}$",
     },
     "UserEvent": {
         "MatchCriteria": "name(UserEvent),header(UserEvent),method(regex)",
@@ -64,10 +65,12 @@ _PARTS: Mapping[str, Mapping[str, str]] = {
 async def ask_for(asterisk: _Acts, names: Collection[str], variables: Collection[str], deadline_s: float) -> bool:
     """Have only these events sent; list replies are not touched. Raises AsteriskError.
 
-    False where Asterisk has no filters by name (before 18.26, 20.11, 21.6, 22.1), or the user no right to them: all
-    events come then. Once the first is in force, a later one that is refused would hide its events, so that raises.
-    The first must be one by name alone: an older Asterisk overlooks MatchCriteria, refuses a filter without a `Filter`,
-    and takes one with it for a filter of all events (measured on 16.28).
+    False where the user has no right to filters: all events come then. Once the first is in force, a later one that is
+    refused would hide its events, so that raises.
+
+    An Asterisk without filters by name (before 18.26, 20.11, 21.6, 22.1) overlooks MatchCriteria: one by name alone is
+    an empty expression to it, which lets all events pass (measured on 16.28), and any that lets an event pass is
+    enough. So there all events come as well; those with a `Filter` just have to compile.
     """
     for number, one in enumerate(criteria(names, variables)):
         answer = await asterisk.action("Filter", {"Operation": "Add", **one}, deadline_s, must_succeed=number > 0)

@@ -15,11 +15,13 @@ def test_keys_that_are_pressed_are_asked_for_only_by_name() -> None:
     ]
 
 
-def test_the_first_filter_is_one_that_an_older_asterisk_refuses() -> None:
+def test_the_first_filter_is_one_that_hides_nothing_on_an_older_asterisk_and_all_compile_there() -> None:
     first, *others = filters.criteria(["UserEvent", "Newexten", DTMF, "VarSet", "Hangup"], {"RECBRIDGE"})
     assert first == {"MatchCriteria": "name(Hangup)"}
     assert all("Filter" in one for one in others)
     assert len(others) == 4
+    # It takes each for an expression about the whole event.
+    assert all(re.compile(one["Filter"]) for one in others)
 
 
 def test_every_user_event_that_is_understood_is_asked_for_in_any_case() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from bridge.asterisk import mixmonitor
 from bridge.asterisk.connection import AmiConnection
+from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.wire import RawMessage
 from bridge.core.ids import RuleId, Uniqueid
-from bridge.core.messages import PARSERS, parse
+from bridge.core.messages import parse
 from bridge.core.people import People
 from bridge.core.replay import Replay, Replayed
 from bridge.files import read_rules, read_users
@@ -31,9 +32,13 @@ FINAL = Uniqueid("9999999999.9")
 
 
 def understood(capture: Capture, number: int = 0) -> list[bytes]:
-    """The events that a connection asks for, as they go over the wire; no variable is asked for here."""
-    wanted = [text for _, text in capture.copy(number) if header(headers_of(text), "Event") in PARSERS]
-    return [block(headers_of(text))[:-4] for text in wanted if not text.startswith("Event: VarSet")]
+    """The events that a connection asks for, as they go over the wire.
+
+    No variable is asked for here, and in no capture does anybody toggle anything.
+    """
+    names = set(EVENTS) - {"VarSet", "Newexten", "UserEvent"}
+    wanted = [text for _, text in capture.copy(number) if header(headers_of(text), "Event") in names]
+    return [block(headers_of(text))[:-4] for text in wanted]
 
 
 async def seen(
