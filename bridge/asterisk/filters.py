@@ -20,7 +20,6 @@ class _Acts(Protocol):
 _REGEX_BYTES = 800
 """Of one filter's names of variables; a line of AMI has 1,022."""
 
-
 EVENTS = tuple(name for name in PARSERS if name != DTMF)
 """What is always used; DTMF only where the configuration says so."""
 USER_EVENTS = ("RecordToggle", "CallRecordToggle")
