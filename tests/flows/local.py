@@ -2,7 +2,7 @@
 
 from tests.flows.flow import flow
 from tests.flows.steps import blind, happened
-from tests.flows.together import together
+from tests.flows.together import together, until
 from tests.network.network import Network
 
 CHAINED, CHAINED_KEPT, OUTSIDE, OUTSIDE_KEPT, SEARCHED, FOLLOWED = "350", "351", "352", "353", "354", "355"
@@ -36,8 +36,12 @@ exten => 701,1,Dial(Local/701@internal/n,30)
 async def _through(net: Network, number: str, name: str, *, optimised: int) -> None:
     call = await net.call("alice", number)
     await together(net, "alice", name)
-    seen = sum(one["Event"] == "LocalOptimizationEnd" for one in net.pbx.events())
-    assert seen == optimised, f"{seen} Local channels went away"
+
+    def gone() -> int:
+        return sum(one["Event"] == "LocalOptimizationEnd" for one in net.pbx.events())
+
+    await until(net, lambda: gone() >= optimised, f"{optimised} Local channels that go away")
+    assert gone() == optimised, f"{gone()} Local channels went away"
     await call.hangup()
 
 
