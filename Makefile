@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit install clean network bench
+.PHONY: demo test test-matrix lint unit install clean network bench
 
 demo: install
 	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot)
@@ -15,6 +15,10 @@ test: install lint unit
 
 unit: install
 	$(BIN)/python -m pytest $(ARGS)
+
+# The flows of calls on the other Asterisk that is supported, 16 from Debian bullseye.
+test-matrix: install
+	RECBRIDGE_SUITE=bullseye $(BIN)/python -m pytest tests/flows $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

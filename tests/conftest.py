@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.network.chroot import NoAsteriskError, ensure_chroot
+from tests.network.chroot import SUITE, NoAsteriskError, ensure_chroot
 from tests.network.network import Network
 
 _FIXTURES = {"network", "asterisk_chroot"}
@@ -29,7 +29,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     wanted = any(item.get_closest_marker("asterisk") for item in session.items)
     if wanted and not session.config.option.collectonly:
         try:
-            session.config.stash[_CHROOT] = ensure_chroot()
+            session.config.stash[_CHROOT] = ensure_chroot(SUITE)
         except NoAsteriskError as error:
             session.config.stash[_CHROOT] = str(error)
 

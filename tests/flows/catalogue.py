@@ -1,16 +1,14 @@
 """Every flow, by kind, and what their dial plans add to the two Asterisks' configuration: all of it in one."""
 
-import os
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from pkgutil import iter_modules
 
 from tests.flows.flow import FLOWS, Flow, merged
+from tests.network.chroot import SUITE
 
 _NO_FLOWS = {"catalogue", "conftest", "flow", "lanes", "made", "oracle", "together", "verdict"}
-SUITE = os.environ.get("RECBRIDGE_SUITE", "sid")
-"""Debian's suite whose Asterisk is tested."""
 RELEASE = {"sid": 22, "bullseye": 16}[SUITE]
 
 _KINDS = sorted(

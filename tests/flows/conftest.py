@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.catalogue import SUITE, by_kind
+from tests.flows.catalogue import by_kind
 from tests.flows.flow import Flow
 from tests.flows.lanes import Lanes, Outcome
+from tests.network.chroot import SUITE
 
 _OUTCOMES: pytest.StashKey[dict[str, Outcome]] = pytest.StashKey()
 

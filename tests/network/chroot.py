@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SUITE = os.environ.get("RECBRIDGE_SUITE", "sid")
+"""The suite whose Asterisk is tested."""
 DEFAULT_CACHE = Path("/var/cache/recbridge-asterisk")
 PACKAGES = ("asterisk", "asterisk-modules", "asterisk-core-sounds-en-gsm")
 _NEEDED = ("unshare", "nsenter", "setpriv", "chroot")
