@@ -144,6 +144,6 @@ class Answering:
         return True
 
     def _resumed(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
-        if not self._still(one, SectionState.PAUSED):
+        if not self._still(one, SectionState.PAUSED, SectionState.REQUESTED):
             return True
         return NotConfirmedError("Asterisk did not confirm that the recording goes on") if late else False

@@ -68,17 +68,32 @@ class Phones:
         self._presses.gone(leg)
 
     def _record_toggled(self, event: m.RecordToggled, now: datetime) -> None:
-        if event.uniqueid in self._stage.tracker.channels and self._presses.toggled(event):
-            self._toggle(event.uniqueid, now)
+        channel = self._stage.tracker.channels.get(event.uniqueid)
+        if channel is not None:
+            leg = self._behind(channel).uniqueid
+            if self._presses.toggled(replace(event, uniqueid=leg)):
+                self._toggle(leg, now)
 
     def _digit_pressed(self, event: m.DigitPressed, now: datetime) -> None:  # noqa: ARG002  # one shape for the table
-        if event.uniqueid in self._stage.tracker.channels:
+        channel = self._stage.tracker.channels.get(event.uniqueid)
+        # A Local channel says again what is pressed on the leg beside it.
+        if channel is not None and not channel.local:
             self._presses.digit(event)
 
     def _toggle(self, leg: Uniqueid, now: datetime) -> None:
         channel = self._stage.tracker.channels[leg]
         allowed = self._queue_toggles.get(channel.call.queue, True) or not self._is_member(channel)
         self._stage.control.toggle(channel, now, allowed=allowed)
+
+    def _behind(self, channel: c.Channel) -> c.Channel:
+        """Who asks back before a transfer presses through the Local channel: its second half is named (measured)."""
+        tracker = self._stage.tracker
+        peer = tracker.channels.get(channel.peer) if channel.local and channel.peer is not None else None
+        bridge = tracker.bridges.get(peer.bridge) if peer is not None and peer.bridge is not None else None
+        if bridge is None:
+            return channel
+        beside = [tracker.channels[one] for one in bridge.members if not tracker.channels[one].local]
+        return beside[0] if len(beside) == 1 else channel
 
     @staticmethod
     def _is_member(channel: c.Channel) -> bool:

@@ -41,7 +41,10 @@ def free_port() -> int:
 
 @dataclass
 class Daemon:
-    """`recbridge run` against one AMI, with everything in `work`. An async context manager: ready when entered."""
+    """`recbridge run` against one AMI, with everything in `work`. An async context manager: ready when entered.
+
+    `extra` is appended to the configuration.
+    """
 
     work: Path
     ami_port: int
@@ -50,6 +53,7 @@ class Daemon:
     secret: str = "bridge-secret"  # of a PBX that lives for a minute
     rules: Path = ROOT / "rules"
     users: str = USERS
+    extra: str = ""
     wait_ready: bool = True
     http_port: int = field(default_factory=free_port)
 
@@ -95,6 +99,7 @@ class Daemon:
             f"database: {self.work / 'recbridge.db'}\n"
             'trunks: ["PJSIP/trunk*"]\n'
             f'http: {{listen: "127.0.0.1:{self.http_port}"}}\n'
+            f"{self.extra}"
         )
 
     async def __aenter__(self) -> Self:
