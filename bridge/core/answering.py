@@ -1,6 +1,6 @@
 """Commands that wait until Asterisk has confirmed, and the answers to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,12 +27,16 @@ class _Effects(Protocol):
 
     def start_failed(self, call: c.Call, rules: list[RuleId], now: datetime) -> None: ...
     def stop_unconfirmed(self, sections: list[Section], now: datetime) -> None: ...
+    def is_paused(self, call: c.Call, rule_id: RuleId) -> bool: ...
     def paused_at_all(self, call: c.Call) -> bool: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A command under way. `seen` are the sections that it is about, as they were last."""
+    """A command under way. `seen` are the sections that it is about, as they were last.
+
+    Of a pause `silenced` are those that have fallen silent, `doubtful` whether one has not, as far as is known.
+    """
 
     command: Command
     channel: c.Channel
@@ -40,6 +44,8 @@ class _Waiting:
     rules: list[RuleId]
     answer_by: datetime
     seen: dict[SectionKey, Section] = field(default_factory=dict)
+    silenced: set[SectionKey] = field(default_factory=set)
+    doubtful: bool = False
 
     @property
     def call(self) -> c.Call:
@@ -73,11 +79,13 @@ class Answering:
         """A command was begun with: `rules` are those that it is about, `stretch` the talk of a start."""
         one = _Waiting(command, channel, stretch, rules, now + timedelta(seconds=ANSWER_WITHIN_S))
         if command.verb is not Verb.START:
-            on_legs = (section for leg in channel.call.channels for section in self._book.on_leg(leg))
-            one.seen = {
-                section.key: section for section in on_legs if section.rule_id in rules and section.state in _OPEN
-            }
+            one.seen = self._sections(one, _OPEN)
         self._waiting.append(one)
+
+    def _sections(self, one: _Waiting, states: Collection[SectionState]) -> dict[SectionKey, Section]:
+        """The sections of its rules that are in one of these states."""
+        on_legs = (section for leg in one.call.channels for section in self._book.on_leg(leg))
+        return {section.key: section for section in on_legs if section.rule_id in one.rules and section.state in states}
 
     def look(self, now: datetime) -> None:
         """Answer what can be answered."""
@@ -105,7 +113,7 @@ class Answering:
         keys = {key.rule_id: key for key in one.seen}
         runs, failed, waits = [], [], []
         for rule_id in one.rules:
-            key = keys.get(rule_id) or stretch.sections.get(rule_id)
+            key = stretch.sections.get(rule_id) or keys.get(rule_id)
             section = self._book.get(key) if key is not None else None
             if key is not None and section is not None:
                 one.seen.setdefault(key, section)
@@ -134,16 +142,27 @@ class Answering:
         return NotConfirmedError("Asterisk did not confirm: it may write on for a while") if late else False
 
     def _paused(self, one: _Waiting, late: bool, now: datetime) -> Outcome:
-        loud = self._still(one, SectionState.REQUESTED, SectionState.RECORDING)
+        one.silenced |= {section.key for section in self._still(one, SectionState.PAUSED)}
+        one.doubtful |= any(self._muting.is_unsure(key) for key in one.seen)
+        loud = [
+            section
+            for section in self._still(one, SectionState.REQUESTED, SectionState.RECORDING)
+            if section.key not in one.silenced and self._effects.is_paused(one.call, section.rule_id)
+        ]
+        # One that was to stop anyway may write on until Asterisk has stopped it.
+        ending = [section for section in self._still(one, SectionState.STOPPING) if section.key not in one.silenced]
         if late:
             self._effects.stop_unconfirmed(loud, now)
-        elif loud and self._effects.paused_at_all(one.call):
+            one.doubtful |= bool(loud or ending)
+        elif loud or (ending and not one.doubtful and self._effects.paused_at_all(one.call)):
             return False
-        if any(self._muting.is_unsure(key) for key in one.seen):
+        if one.doubtful:
             return NotConfirmedError("Asterisk did not confirm the pause: the recording is stopped")
         return True
 
     def _resumed(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
-        if not self._still(one, SectionState.PAUSED, SectionState.REQUESTED):
+        one.seen |= self._sections(one, {SectionState.REQUESTED, *RUNNING})
+        waits = self._still(one, SectionState.PAUSED, SectionState.REQUESTED)
+        if all(self._effects.is_paused(one.call, section.rule_id) for section in waits):
             return True
         return NotConfirmedError("Asterisk did not confirm that the recording goes on") if late else False

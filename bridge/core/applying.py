@@ -88,6 +88,12 @@ class Applies:
         self._recording.pop(call.call_id, None)
         self._offered.pop(call.call_id, None)
 
+    def recording_in(self, call: c.Call) -> list[Rule]:
+        """The rules that record a call, or would in another of its talks."""
+        recording, offered = self._recording.get(call.call_id, {}), self._offered.get(call.call_id, {})
+        demands = self._demands_in(call)
+        return [one.rule for rule_id, one in {**offered, **recording}.items() if rule_id in {*recording, *demands}]
+
     def to(self, talk: c.Talk, call: c.Call, answers: Answers) -> Applying:
         """What applies to a talk with the parties that it has now; `answers` are those of its beginning."""
         if answers.never:
@@ -105,7 +111,7 @@ class Applies:
         wanted = {rule_id: rule for rule_id, rule in holding.items() if rule_id in automatic or rule_id in demands}
         return Applying(
             wanted=wanted,
-            owners={rule_id: demands[rule_id].owner for rule_id in wanted if rule_id in demands},
+            owners={rule_id: demands[rule_id].owner for rule_id in wanted if rule_id not in automatic},
             offered={
                 rule_id: (rule, may)
                 for rule_id, rule in holding.items()

@@ -13,6 +13,7 @@ from bridge.core import errors as e
 from bridge.core import journal
 from bridge.core.access import Role
 from bridge.core.answering import Answering
+from bridge.core.applying import Applies
 from bridge.core.commands import Command, Refused, Verb
 from bridge.core.decisions import Decision
 from bridge.core.ids import CallId, Identity, RuleId, Uniqueid
@@ -32,6 +33,7 @@ class Stage(Protocol):
     tracker: CallTracker
     sectioner: Sectioner
     people: People
+    applies: Applies
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:
         """What may be recorded of a call now."""
@@ -220,7 +222,8 @@ class Control:
         self._stage.arrange(call, now)
         for pause in list(self._pauses.get(call.call_id, {}).values()):
             self._drop_if_idle(call, pause)
-        return mine
+        active = self._active(call)
+        return [rule_id for rule_id in mine if rule_id not in active]  # the system may record by that rule by now
 
     def end_demand(self, call: c.Call, rule_id: RuleId) -> None:
         """Nobody wants this rule's recording any more; `arrange` follows."""
@@ -253,14 +256,26 @@ class Control:
         stretch = next(one for one in self._stage.stretches_of(call) if one.wanted)
         record = self._stage.sectioner.record_of(stretch)
         pause = Pause(record, call.call_id, asker.identity, asker.admin, now)
-        self._pauses.setdefault(call.call_id, {})[asker.identity] = pause
-        self._out.append(PutPause(pause))
+        self._keep_pause(call, pause)
         self._note(FactKind.RECORD_PAUSED, call, asker, mine, now)
+        self._mute(call)
+        return list(mine)
+
+    def _keep_pause(self, call: c.Call, pause: Pause) -> None:
+        pauses = self._pauses.setdefault(call.call_id, {})
+        before = pauses.get(pause.by)
+        if before is not None and before.record_id != pause.record_id:
+            self._out.append(EndPause(before.record_id, before.by))
+        pauses[pause.by] = pause
+        self._out.append(PutPause(pause))
+
+    def _mute(self, call: c.Call) -> None:
+        """What runs is silent where its rule is paused, and only there."""
+        active, muting = self._active(call), self._stage.sectioner.muting
         for section in self.sections_of(call):
             rule = active.get(section.rule_id)
-            if rule is not None and self.silent(call, rule):
-                self._stage.sectioner.muting.mute(section)
-        return list(mine)
+            if rule is not None:
+                (muting.mute if self.silent(call, rule) else muting.unmute)(section)
 
     def _resume(self, channel: c.Channel, asker: Asker, now: datetime) -> list[RuleId]:
         call = channel.call
@@ -293,16 +308,11 @@ class Control:
 
     def _go_on(self, call: c.Call, now: datetime) -> None:
         """What is not paused any more records again: what was muted, and what had nothing begun meanwhile."""
-        sectioner = self._stage.sectioner
-        active = self._active(call)
-        for section in self.sections_of(call):
-            rule = active.get(section.rule_id)
-            if rule is not None and not self.silent(call, rule):
-                sectioner.muting.unmute(section)
+        self._mute(call)
         for stretch in self._stage.stretches_of(call):
             for rule_id, rule in list(stretch.wanted.items()):
                 if rule_id not in stretch.sections and not self.silent(call, rule):
-                    sectioner.begin(stretch, rule, now)
+                    self._stage.sectioner.begin(stretch, rule, now)
 
     def sections_of(self, call: c.Call) -> list[Section]:
         """Those of a call that run, or are about to."""
@@ -318,6 +328,11 @@ class Control:
         """A pause must not leave something that may still record."""
         for section in sections:
             self._stage.sectioner.muting.give_up(section, now)
+
+    def is_paused(self, call: c.Call, rule_id: RuleId) -> bool:
+        """Whether a rule that records a call now is paused."""
+        rule = self._active(call).get(rule_id)
+        return rule is not None and self.silent(call, rule)
 
     def paused_at_all(self, call: c.Call) -> bool:
         """Whether anything of a call is paused."""
@@ -356,8 +371,8 @@ class Control:
             self._go_on(call, now)
 
     def _drop_if_idle(self, call: c.Call, pause: Pause) -> None:
-        """A pause that holds nothing back any more is over."""
-        if not any(self._covers(pause, call, rule) for rule in self._active(call).values()):
+        """A pause that holds nothing back any more, in this talk or a later one, is over."""
+        if not any(self._covers(pause, call, rule) for rule in self._stage.applies.recording_in(call)):
             self._end_pause(call, pause)
 
     def answer(self, now: datetime) -> None:
@@ -367,11 +382,27 @@ class Control:
     def joined(self, call: c.Call, gone: c.Call) -> None:
         """Two calls are one: what was started or paused in either is so in both."""
         for rule_id, demand in self._demands.pop(gone.call_id, {}).items():
-            if self._demands.setdefault(call.call_id, {}).setdefault(rule_id, demand) is not demand:
-                self._out.append(EndDemand(demand.record_id, rule_id))
-        for by, pause in self._pauses.pop(gone.call_id, {}).items():
-            if self._pauses.setdefault(call.call_id, {}).setdefault(by, pause) is not pause:
-                self._out.append(EndPause(pause.record_id, by))
+            self._out.append(EndDemand(demand.record_id, rule_id))
+            demands = self._demands.setdefault(call.call_id, {})
+            if rule_id not in demands:
+                record = call.record_id or demand.record_id
+                demands[rule_id] = replace(demand, record_id=record, call_id=call.call_id)
+                self._out.append(PutDemand(demands[rule_id]))
+        pauses = self._pauses.pop(gone.call_id, {})
+        for by, pause in pauses.items():
+            self._out.append(EndPause(pause.record_id, by))
+            other = self._pauses.get(call.call_id, {}).get(by, pause)
+            both = replace(
+                pause,
+                record_id=call.record_id or other.record_id,
+                call_id=call.call_id,
+                admin=pause.admin or other.admin,
+                since=max(pause.since, other.since),
+                resumed=tuple(rule_id for rule_id in pause.resumed if rule_id in other.resumed),
+            )
+            self._keep_pause(call, both)
+        if self.paused_at_all(call):
+            self._mute(call)
 
     def over(self, call: c.Call) -> None:
         """The call is over."""

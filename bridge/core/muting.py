@@ -28,9 +28,12 @@ class Muting:
         """Have it write the talk again."""
         self._ask(section, muted=False)
 
+    def is_muted(self, section: Section) -> bool:
+        """What was asked for last, whether or not Asterisk has confirmed it."""
+        return self._asked.get(section.key, section.state is SectionState.PAUSED)
+
     def _ask(self, section: Section, *, muted: bool) -> None:
-        now_muted = self._asked.get(section.key, section.state is SectionState.PAUSED)
-        if section.state in RUNNING and section.mixmonitor_id is not None and now_muted != muted:
+        if section.state in RUNNING and section.mixmonitor_id is not None and self.is_muted(section) != muted:
             self._asked[section.key] = muted
             self._out.append(d.MuteMixMonitor(section.key, section.leg, section.mixmonitor_id, muted))
 

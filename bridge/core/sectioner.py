@@ -144,6 +144,7 @@ class Sectioner:
     def begin(self, stretch: Stretch, rule: Rule, now: datetime, *, asked_at: datetime | None = None) -> None:
         """Begin the section of a rule, or wait up to 100 ms for a leg that will hear both sides; not while paused."""
         asked_at = asked_at or now
+        self._waiting.pop((stretch.talk.number, rule.id), None)
         parties = stretch.talk.parties
         if not parties:  # over already: one snapshot can bring several changes of a talk
             return
@@ -389,7 +390,8 @@ class Sectioner:
         self.monitors.not_started(section.leg)
         longest = self._longest.pop(report.key, None)
         before = self._replaces.pop(report.key, None)
-        if before is not None and longest is not None and self.book.get(before) is not None:
+        runs_on = self.book.get(before) if before is not None else None
+        if before is not None and longest is not None and runs_on is not None and runs_on.state in RUNNING:
             # The one that it should have taken over from goes on, and it is tried again when this would have ended.
             longest.stretch.sections[section.rule_id] = before
             self._longest[before] = longest
@@ -478,7 +480,7 @@ class Sectioner:
         for section in self.book.on_leg(leg):
             if section.state in RUNNING and section.mixmonitor_id is not None:
                 self._suspect[section.key] = theirs
-                muted = section.state is SectionState.PAUSED
+                muted = self.muting.is_muted(section)
                 self._out.append(d.ProbeMixMonitor(section.key, leg, section.mixmonitor_id, muted))
         return theirs
 

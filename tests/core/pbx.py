@@ -106,6 +106,30 @@ class Pbx:
     def queue(self, caller: Uniqueid, queue: str) -> None:
         self.events.append(m.QueueCallerJoined(self._at(), caller, queue))
 
+    def variable(self, channel: Uniqueid, name: str, value: str) -> None:
+        self.events.append(m.VariableSet(self._at(), channel, name, value))
+
+    def hold(self, channel: Uniqueid, *, held: bool = True) -> None:
+        """The channel's phone puts the others on hold, or takes them back."""
+        self.events.append(m.ChannelHeld(self._at(), channel, held))
+
+    def record_key(self, channel: Uniqueid) -> None:
+        """A feature map's UserEvent."""
+        self.events.append(m.RecordToggled(self._at(), channel))
+
+    def digits(self, channel: Uniqueid, digits: str, *, apart_s: float = 0.1) -> None:
+        for digit in digits:
+            self.events.append(m.DigitPressed(self._at(), channel, digit))
+            self.wait(apart_s)
+
+    def all_calls_key(self, channel: Uniqueid) -> None:
+        """`*26` was dialled."""
+        self.events.append(m.CallRecordToggled(self._at(), channel))
+
+    def mixmonitor(self, channel: Uniqueid, *, runs: bool) -> None:
+        """Somebody else has started or stopped one."""
+        self.events.append((m.MixMonitorStarted if runs else m.MixMonitorStopped)(self._at(), channel))
+
     def answered(self, caller: Uniqueid, called: Uniqueid, bridge: str) -> None:
         """`called` picks up, and both are bridged."""
         self.dial_ends(caller, called, "ANSWER")

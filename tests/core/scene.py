@@ -5,14 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bridge.core import decisions as d
-from bridge.core.commands import Answer, Command, Done, Refused
-from bridge.core.ids import Identity, SectionKey, Uniqueid
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.commands import Answer, Command, CommandNumber, Done, Refused, Verb
+from bridge.core.ids import Identity, RecordId, RuleId, SectionKey, Uniqueid
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
 from bridge.core.people import Directory, People, UserFlags, parse_users
 from bridge.core.recorder import Recorder
-from bridge.core.records import AudioReport, Cdr, Fact, FactKind, JournalEntry, Section
+from bridge.core.records import AudioReport, Cdr, Demand, Fact, FactKind, JournalEntry, Pause, Section
 from bridge.core.rules import parse_rules
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection, PutUserFlags
+from bridge.core.store import (
+    AddCdr,
+    AddJournalEntry,
+    AppendFact,
+    EndDemand,
+    EndPause,
+    PutDemand,
+    PutPause,
+    PutSection,
+    PutUserFlags,
+)
 from tests.core.pbx import Pbx
 
 RECORD_ALL = "rules:\n  - {id: 1, name: All, record: always}\n"
@@ -39,11 +50,21 @@ class Scene:
     cdrs: list[Cdr] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
     flags: dict[Identity, UserFlags] = field(default_factory=dict)
+    demands: dict[tuple[RecordId, RuleId], Demand] = field(default_factory=dict)
+    pauses: dict[tuple[RecordId, Identity], Pause] = field(default_factory=dict)
+    queue_toggles: dict[str, bool] = field(default_factory=dict)
+    files: dict[tuple[RecordId, RuleId], int] = field(default_factory=dict)
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
 
     def __post_init__(self) -> None:
         users = directory(self.users)
-        self.recorder = Recorder(parse_rules([("rules.yml", self.rules)], users), People(users, TRUNKS))
+        self.recorder = Recorder(
+            parse_rules([("rules.yml", self.rules)], users),
+            People(users, TRUNKS),
+            self.files,
+            flags=self.flags,
+            queue_toggles=self.queue_toggles,
+        )
 
     def play(self) -> None:
         for event in self.pbx.take():
@@ -65,6 +86,14 @@ class Scene:
                     self.cdrs.append(cdr)
                 case PutUserFlags(identity, flags):
                     self.flags[identity] = flags
+                case PutDemand(demand):
+                    self.demands[demand.record_id, demand.rule_id] = demand
+                case EndDemand(record_id, rule_id):
+                    self.demands.pop((record_id, rule_id), None)
+                case PutPause(pause):
+                    self.pauses[pause.record_id, pause.by] = pause
+                case EndPause(record_id, by):
+                    self.pauses.pop((record_id, by), None)
                 case Done() | Refused():
                     self.answered.append(decision)
                 case act if isinstance(act, d.ACTS):
@@ -92,6 +121,28 @@ class Scene:
             case d.InspectFile():
                 self.take(d.FileInspected(now, act.key, REPORT), now)
 
+    def ask(self, verb: Verb, channel: str, identity: str, role: Role = Role.USER, *, of: str = "") -> None:
+        """Somebody gives a command by the API; a supervisor supervises `of`."""
+        reader = Reader(Identity(identity), role, frozenset(Scope), frozenset({Identity(of)}) if of else frozenset())
+        now = self.pbx.now
+        self._asked += 1
+        self.take(Command(now, CommandNumber(self._asked), verb, channel, reader), now)
+
+    _asked: int = 0
+
+    @property
+    def code(self) -> str:
+        """The code of the newest answer; empty where it is that all went well."""
+        answer = self.answered[-1]
+        return answer.error.code if isinstance(answer, Refused) else ""
+
+    def wakes(self) -> None:
+        """Time goes on to when the recorder wants to be woken."""
+        at = self.recorder.wake_at()
+        assert at is not None
+        self.pbx.now = max(at, self.pbx.now)
+        self.take(d.Tick(self.pbx.now), self.pbx.now)
+
     def tick(self, seconds: float) -> None:
         self.pbx.now += timedelta(seconds=seconds)
         self.take(d.Tick(self.pbx.now), self.pbx.now)
@@ -106,6 +157,18 @@ class Scene:
 
     def stops(self) -> list[d.StopMixMonitor]:
         return [act for act in self.acts if isinstance(act, d.StopMixMonitor)]
+
+    def mutes(self) -> list[d.MuteMixMonitor]:
+        return [act for act in self.acts if isinstance(act, d.MuteMixMonitor)]
+
+    def fact(self, kind: FactKind) -> Fact:
+        """The only fact of this kind."""
+        (fact,) = (fact for fact in self.facts if fact.kind is kind)
+        return fact
+
+    def states(self) -> list[tuple[int, int, str]]:
+        """Rule, file and state of each section, in the order of beginning."""
+        return [(section.rule_id, section.file, str(section.state)) for section in self.sections.values()]
 
     def kinds(self, prefix: str = "") -> list[FactKind]:
         return [fact.kind for fact in self.facts if fact.kind.startswith(prefix)]
