@@ -1,7 +1,8 @@
 """What the parties of a flow do, step by step, each step ending with the events that prove it."""
 
-from tests.flows.together import leg, party, until
+from tests.flows.together import leg, party, together, until
 from tests.network.ami import Message
+from tests.network.call import Call
 from tests.network.network import Network
 
 
@@ -11,6 +12,13 @@ async def happened(net: Network, name: str, *, since: int = 0, **headers: str) -
         lambda one: one["Event"] == name and all(one.get(key, "").startswith(value) for key, value in headers.items()),
         since=since,
     )
+
+
+async def alice_and_bob(net: Network) -> Call:
+    """Alice has called Bob, and they talk."""
+    call = await net.call("alice", "102")
+    await together(net, "alice", "bob")
+    return call
 
 
 async def blind(net: Network, by: str, number: str) -> int:
@@ -39,6 +47,19 @@ async def consult(net: Network, by: str, number: str) -> int:
 async def transferred(net: Network, by: str, since: int) -> Message:
     """Asterisk says that the party's attended transfer succeeded."""
     return await happened(net, "AttendedTransfer", since=since, Result="Success", OrigTransfererChannel=_channel(by))
+
+
+async def bob_asks_carol(net: Network) -> int:
+    """A consultation and its talk; returns the mark at which it began."""
+    began = await consult(net, "bob", "103")
+    await together(net, "bob", "carol")
+    return began
+
+
+async def hands_over(net: Network, by: str, since: int) -> None:
+    """The transferer hangs up, and that completes the transfer."""
+    await net.hangup(by)
+    await transferred(net, by, since)
 
 
 async def gone(net: Network, name: str, *, since: int = 0) -> None:

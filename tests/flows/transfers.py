@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.flows.flow import TALK_S, flow
-from tests.flows.steps import alone, blind, gone, happened
+from tests.flows.steps import alice_and_bob, alone, blind, gone, happened
 from tests.flows.together import together
 from tests.network.config import BOB_DID
 from tests.network.network import Network
@@ -29,8 +29,7 @@ exten => {DAVE_DID},1,Goto(internal,104,1)
 
 @flow()
 async def blind_by_callee(net: Network) -> None:
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     await blind(net, "bob", "103")
     await together(net, "alice", "carol")
     await call.hangup()
@@ -38,8 +37,7 @@ async def blind_by_callee(net: Network) -> None:
 
 @flow()
 async def blind_by_caller(net: Network) -> None:
-    await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    await alice_and_bob(net)
     await blind(net, "alice", "103")
     await together(net, "bob", "carol")
     await net.hangup("carol")
@@ -75,8 +73,7 @@ async def blind_to_outside(net: Network) -> None:
 
 @flow()
 async def blind_twice(net: Network) -> None:
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     await blind(net, "bob", "103")
     await together(net, "alice", "carol")
     await blind(net, "carol", "104")
@@ -86,8 +83,7 @@ async def blind_twice(net: Network) -> None:
 
 @flow()
 async def blind_by_one_then_the_other(net: Network) -> None:
-    await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    await alice_and_bob(net)
     await blind(net, "bob", "103")
     await together(net, "alice", "carol")
     await blind(net, "alice", "104")
@@ -109,8 +105,7 @@ async def blind_there_and_back(net: Network) -> None:
 @flow()
 async def blind_to_busy(net: Network) -> None:
     await net.behave("carol", "busy")
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     began = await blind(net, "bob", "103")
     await happened(net, "DialEnd", since=began, DestChannel="PJSIP/carol", DialStatus="BUSY")
     await call.ended()
@@ -119,8 +114,7 @@ async def blind_to_busy(net: Network) -> None:
 @flow()
 async def blind_not_answered(net: Network) -> None:
     await net.behave("dave", "ring")
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     began = await blind(net, "bob", SHORT)
     await happened(net, "DialEnd", since=began, DestChannel="PJSIP/dave", DialStatus="NOANSWER")
     await call.ended()
@@ -129,8 +123,7 @@ async def blind_not_answered(net: Network) -> None:
 @flow()
 async def blind_to_busy_comes_back(net: Network) -> None:
     await net.behave("dave", "busy")
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     began = await blind(net, "bob", COMES_BACK)
     await gone(net, "bob", since=began)
     await happened(net, "DialEnd", since=began, DestChannel="PJSIP/dave", DialStatus="BUSY")
@@ -141,8 +134,7 @@ async def blind_to_busy_comes_back(net: Network) -> None:
 @flow()
 async def blind_not_answered_comes_back(net: Network) -> None:
     await net.behave("dave", "ring")
-    await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    await alice_and_bob(net)
     began = await blind(net, "alice", COMES_BACK)
     await gone(net, "alice", since=began)
     await happened(net, "DialEnd", since=began, DestChannel="PJSIP/dave", DialStatus="NOANSWER")
@@ -152,8 +144,7 @@ async def blind_not_answered_comes_back(net: Network) -> None:
 
 @flow()
 async def blind_to_announcement(net: Network) -> None:
-    call = await net.call("alice", "102")
-    await together(net, "alice", "bob")
+    call = await alice_and_bob(net)
     await blind(net, "bob", "800")
     await alone(net, "alice")
     await asyncio.sleep(TALK_S)
