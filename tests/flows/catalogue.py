@@ -17,8 +17,14 @@ _KINDS = sorted(
     if module.name not in _NO_FLOWS and not module.name.startswith("test_")
 )
 _MODULES = [import_module(f"tests.flows.{kind}") for kind in _KINDS]
-PBX_EXTRA = merged(*(getattr(module, "PBX_EXTRA", {}) for module in _MODULES))
-PHONES_EXTRA = merged(*(getattr(module, "PHONES_EXTRA", {}) for module in _MODULES))
+
+
+def _all(name: str) -> dict[str, str]:
+    extras = {id(extra): extra for module in _MODULES if (extra := getattr(module, name, None))}
+    return merged(*extras.values())  # each once, though two modules may have the same
+
+
+PBX_EXTRA, PHONES_EXTRA = _all("PBX_EXTRA"), _all("PHONES_EXTRA")
 
 
 def by_kind(release: int = RELEASE) -> dict[str, list[Flow]]:

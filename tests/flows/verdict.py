@@ -33,6 +33,10 @@ where its leg dialled keys while held: nothing comes from the leg then, and noth
 _VOICES = frozenset((*PHONES, *OUTSIDERS))
 
 
+def _never(_until: float) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One stored section. `leg` and `began` come from Asterisk, not from the daemon."""
@@ -47,7 +51,7 @@ class Section:
     rate: int
     stood_still_s: float = 0.0
     """For how long nothing at all came to the leg and from it, so that the WAV did not grow."""
-    quiet_s: Callable[[float], float] = lambda _: 0.0
+    quiet_s: Callable[[float], float] = _never
     """How much of the time between its begin and that time its leg was quiet: it may have stood still only then."""
 
     @property
