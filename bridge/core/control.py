@@ -166,7 +166,7 @@ class Control:
         self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, data, {"identity": asker.identity})
 
     def _note(self, kind: FactKind, call: c.Call, asker: Asker, rules: Iterable[RuleId], now: datetime) -> None:
-        data = {"by": asker.by, "rules": list(rules)}
+        data = {"by": asker.by, "rules": sorted(rules)}
         self._stage.note(kind, now, call, data, {"identity": asker.identity})
 
     # Starting and stopping

@@ -74,6 +74,8 @@ class Scene:
         self.sort(self.recorder.handle(event, now), now)
 
     def sort(self, decisions: list[d.Decision], now: datetime) -> None:
+        """Everything is kept before anything is done."""
+        acts: list[d.Act] = []
         for decision in decisions:
             match decision:
                 case AppendFact(fact):
@@ -98,8 +100,9 @@ class Scene:
                     self.answered.append(decision)
                 case act if isinstance(act, d.ACTS):
                     self.acts.append(act)
-                    if self.answers:
-                        self.answer(act, now)
+                    acts.append(act)
+        for act in acts if self.answers else ():
+            self.answer(act, now)
 
     def answer(self, act: d.Act, now: datetime) -> None:
         match act:
