@@ -27,6 +27,23 @@ _COMMITS_WAITING = 4096
 _READS_WAITING = 256
 
 
+def _transact(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """Runs in the connection's thread. Raises what SQLite says no to; then nothing is kept."""
+    connection.execute(statements.BEGIN)
+    try:
+        ((last_fact,),) = connection.execute(statements.LAST_FACT)
+        ((last_cdr,),) = connection.execute(statements.LAST_CDR)
+        for sql, some in plan(batches, last_fact, last_cdr):
+            if some:
+                connection.executemany(sql, some)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the first error says more
+                connection.execute("ROLLBACK")
+        raise
+
+
 class SqliteStore:
     """A `bridge.core.store.Store` in one file (WAL, synchronous=FULL).
 
@@ -211,24 +228,12 @@ class SqliteStore:
         for batch in batches:
             batch.taken = True
         try:
-            await self._writer.execute(statements.BEGIN)
-            last_fact = await self._number(statements.LAST_FACT)
-            last_cdr = await self._number(statements.LAST_CDR)
-            for sql, some in plan(batches, last_fact, last_cdr):
-                if some:
-                    await self._writer.executemany(sql, some)
-            await self._writer.execute("COMMIT")
+            # One hop to aiosqlite's thread for all statements: each costs more than the disk does (1.1 ms, not 2 to 3).
+            await self._writer._execute(_transact, self._writer._conn, batches)  # type: ignore[no-untyped-call]  # noqa: SLF001
         except Exception as error:
             # sqlite3's own, or an OverflowError and the like for a value.
-            if self._writer.in_transaction:
-                with contextlib.suppress(sqlite3.Error):  # the first error says more
-                    await self._writer.execute("ROLLBACK")
             return error
         return None
-
-    async def _number(self, sql: str) -> int:
-        ((value,),) = await self._writer.execute_fetchall(sql)
-        return int(value)
 
     def _answer(self, batch: Batch, error: Exception | None) -> None:
         if batch.done.done():
