@@ -35,7 +35,9 @@ class Presses:
     def toggled(self, event: m.RecordToggled) -> bool:
         """Whether a RecordToggle is a press that was not taken already for its digits."""
         self._star.pop(event.uniqueid, None)
-        if self._due.pop(event.uniqueid, None) is None and self._digits_acted(event.uniqueid, event.at):
+        if self._due.pop(event.uniqueid, None) is not None:
+            return True
+        if self._digits_acted(event.uniqueid, event.at):
             return False
         self._pressed[event.uniqueid] = event.at
         return True
