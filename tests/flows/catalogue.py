@@ -19,12 +19,17 @@ _KINDS = sorted(
 _MODULES = [import_module(f"tests.flows.{kind}") for kind in _KINDS]
 
 
+# While Asterisk plays these to a leg after a transfer (0.3 to 0.4 s), its voices reach nobody and it hears nobody
+# (measured), and no event says so.
+_NO_SOUNDS = {"features.conf": "[general]\nxfersound =\nxferfailsound =\n"}
+
+
 def _all(name: str) -> dict[str, str]:
     extras = {id(extra): extra for module in _MODULES if (extra := getattr(module, name, None))}
     return merged(*extras.values())  # each once, though two modules may have the same
 
 
-PBX_EXTRA, PHONES_EXTRA = _all("PBX_EXTRA"), _all("PHONES_EXTRA")
+PBX_EXTRA, PHONES_EXTRA = merged(_all("PBX_EXTRA"), _NO_SOUNDS), _all("PHONES_EXTRA")
 
 
 def by_kind(release: int = RELEASE) -> dict[str, list[Flow]]:

@@ -19,7 +19,7 @@ from tests.demo.daemon import Daemon, DaemonError
 from tests.flows.catalogue import PBX_EXTRA, PHONES_EXTRA
 from tests.flows.flow import Flow
 from tests.flows.oracle import Truth, observe
-from tests.flows.verdict import Section, Verdict, judge, sections
+from tests.flows.verdict import Found, Verdict, find, judge
 from tests.network.network import Network
 
 LANES = 4
@@ -173,12 +173,11 @@ async def _take(stage: _Stage, flow: Flow) -> Outcome:
             await net.idle()
         truth = await _observed(net)
         records = await _records(stage, truth)
-        found, faults = await asyncio.to_thread(sections, truth, records, stage.daemon.spool)
+        found = await asyncio.to_thread(find, truth, records, stage.daemon.spool)
         verdict = await asyncio.to_thread(judge, truth, found)
-        verdict.faults[:0] = faults
         return Outcome(verdict, story=_story(truth, found))
     except Exception as error:  # whatever it is, it is this flow's outcome
-        story = _story(truth or await _observed(net), ())
+        story = _story(truth or await _observed(net), Found(()))
         return Outcome(None, error, f"{traceback.format_exc()}\n{story}\n{stage.daemon.log}")
 
 
@@ -209,7 +208,7 @@ async def _records(stage: _Stage, truth: Truth) -> dict[str, Sequence[Mapping[st
         raise DaemonError(f"calls or sections that never end: {calls['items']} {records}") from None
 
 
-def _story(truth: Truth, found: Sequence[Section]) -> str:
+def _story(truth: Truth, found: Found) -> str:
     """Talks and sections in the order of time."""
     if not truth.talks:
         return "no talk"
@@ -222,6 +221,6 @@ def _story(truth: Truth, found: Sequence[Section]) -> str:
     ] + [
         (one.began, f"{one.began - zero:6.2f} to {one.ended - zero:6.2f}  {one.name} on {one.leg}: "
                     + " ".join(sorted(one.heard(one.began + 0.1))))
-        for one in found
+        for one in found.sections
     ]  # fmt: skip
     return "\n".join(line for _, line in sorted(lines))

@@ -1,9 +1,16 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from tests.flows.made import audio, section, two_parties
-from tests.flows.verdict import Section, judge
+from tests.flows.oracle import Truth
+from tests.flows.verdict import Found, Section, Verdict
+from tests.flows.verdict import judge as judge_found
+
+
+def judge(truth: Truth, found: Sequence[Section]) -> Verdict:
+    return judge_found(truth, Found(found))
 
 
 def lost(*found: Section) -> list[str]:
@@ -105,6 +112,18 @@ def test_a_wrong_number_is_a_fault(files: tuple[int, int]) -> None:
         section(1, began, began + 1, "alice", "bob", file=file) for began, file in zip((1.0, 2.0), files, strict=True)
     ]
     assert faults(*found) == [f"r, rule 1: sections are numbered {list(files)}"]
+
+
+def test_the_number_of_a_section_that_came_to_nothing_is_no_wrong_number() -> None:
+    found = [section(1, 1.0, 2.0, "alice", "bob"), section(1, 2.0, 3.0, "alice", "bob", file=3)]
+    assert judge_found(two_parties().truth(), Found(found, frozenset({"r_1_002"}))).faults == []
+
+
+def test_one_section_may_end_and_the_next_begin_in_a_window_but_not_leave_it_out() -> None:
+    first = section(1, 1.0, 1.95, "alice", "bob")
+    assert lost(first, section(2, 1.95, 3.0, "alice", "bob", file=2)) == []
+    assert lost(first, section(2, 2.0, 3.0, "alice", "bob", file=2)) != []
+    assert lost(first, section(2, 1.95, 3.0, "alice", file=2)) != []
 
 
 def test_a_call_that_is_recorded_under_two_records_is_a_fault() -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations, groupby, pairwise
+from itertools import combinations, count, groupby, islice, pairwise
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ LACKING_S = 0.05
 """A WAV is up to 36 ms shorter than the time from its MixMonitor's start to its end (measured). It lacks 200 to 250 ms
 where its leg dialled keys while held: nothing comes from the leg then, and nothing to it."""
 
+_GONE = "channel-gone"
+"""A section may fail so: its leg hung up in the moment in which it was asked for. Had there been a talk to keep (longer
+than GLITCH_S), it is missed in what is kept."""
 _VOICES = frozenset((*PHONES, *OUTSIDERS))
 
 
@@ -66,8 +69,8 @@ class Section:
         """How much of that time is in it."""
         return max(0.0, min(self.ended, ended) - max(self.began, began))
 
-    def heard(self, at: float) -> set[str]:
-        """The parties heard in the window from `at` on; what it does not cover is silence."""
+    def window(self, at: float) -> tones.Samples:
+        """The window from `at` on; what the section does not cover is silence."""
         size = round(WINDOW_S * self.rate)
         still_s = self.stood_still_s * self.quiet_s(at) / self.quiet_s(self.ended) if self.stood_still_s else 0.0
         first = round((at - self.began - still_s) * self.rate)
@@ -75,7 +78,11 @@ class Section:
         there = self.samples[max(first, 0) : max(first + size, 0)]
         offset = max(-first, 0)
         window[offset : offset + len(there)] = there
-        return tones.heard(window, self.rate)[0] & _VOICES
+        return window
+
+    def heard(self, at: float) -> set[str]:
+        """The parties heard in the window from `at` on."""
+        return tones.heard(self.window(at), self.rate)[0] & _VOICES
 
 
 @dataclass(slots=True)
@@ -88,24 +95,34 @@ class Verdict:
     lost: list[str] = field(default_factory=list)
 
 
-def sections(truth: Truth, records: Mapping[str, Sequence[Mapping[str, Any]]], spool: Path) -> tuple[
-    list[Section], list[str]
-]:  # fmt: skip
-    """The stored sections of these records (as the API gives them), and what is wrong with the others."""
-    found, faults = [], []
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the daemon has: its stored sections in the order of time, names of those that came to nothing because their
+    leg was gone, and what is wrong with the others."""
+
+    sections: Sequence[Section]
+    gone: frozenset[str] = frozenset()
+    faults: Sequence[str] = ()
+
+
+def find(truth: Truth, records: Mapping[str, Sequence[Mapping[str, Any]]], spool: Path) -> Found:
+    """The sections of these records, as the API gives them."""
+    found, gone, faults = [], set(), []
     monitors = {Path(monitor.path).name: monitor for monitor in truth.monitors}
     told = {f"{record_id}_{one['ruleId']}_{one['file']:03d}.wav": (record_id, one)
             for record_id, ones in records.items() for one in ones}  # fmt: skip
     faults += [f"{name}: recorded, but no record has it" for name in monitors if name not in told]
     for name, (record_id, one) in told.items():
         monitor, path = monitors.get(name), next(spool.rglob(name), None)
-        if one["state"] != "stored":
+        if one["state"] == "failed" and one["reason"] == _GONE:
+            gone.add(name.removesuffix(".wav"))
+        elif one["state"] != "stored":
             faults.append(f"{name}: {one['state']} ({one['reason'] or 'no reason given'})")
         elif monitor is None or path is None:
             faults.append(f"{name}: stored, but {'never started' if monitor is None else 'not there'}")
         else:
             found.append(_section(truth, record_id, one, monitor, path))
-    return sorted(found, key=lambda section: section.began), faults
+    return Found(sorted(found, key=lambda section: section.began), frozenset(gone), faults)
 
 
 def _section(truth: Truth, record_id: str, one: Mapping[str, Any], monitor: Monitor, path: Path) -> Section:
@@ -120,16 +137,16 @@ def _section(truth: Truth, record_id: str, one: Mapping[str, Any], monitor: Moni
     return replace(section, stood_still_s=lacking_s, quiet_s=quiet)
 
 
-def judge(truth: Truth, found: Sequence[Section]) -> Verdict:
+def judge(truth: Truth, found: Found) -> Verdict:
     """Everything that must hold for a rule that records every talk."""
-    verdict = Verdict()
+    verdict = Verdict(faults=list(found.faults))
     for number, talk in enumerate(truth.talks, 1):
-        _keep(truth, talk, number, found, verdict)
-    for section in found:
+        _keep(truth, talk, number, found.sections, verdict)
+    for section in found.sections:
         verdict.faults += _foreign(truth, section)
-    verdict.faults += _twice(truth, found)
+    verdict.faults += _twice(truth, found.sections)
     verdict.faults += _numbers(found)
-    verdict.faults += _records(found)
+    verdict.faults += _records(found.sections)
     return verdict
 
 
@@ -137,16 +154,16 @@ def _keep(truth: Truth, talk: Talk, number: int, found: Sequence[Section], verdi
     """Count the windows of a talk, and those in which a section has everybody who talks."""
     lost: list[tuple[float, str]] = []
     began = talk.began + FIRST_S
-    count = max(0, int((talk.ended - began) / WINDOW_S + 1e-6))
-    for at in (began + index * WINDOW_S for index in range(count)):
+    windows = max(0, int((talk.ended - began) / WINDOW_S + 1e-6))
+    for at in (began + index * WINDOW_S for index in range(windows)):
         reason = _missing(truth, talk, at, found)
         if reason:
             lost.append((at - talk.began, reason))
-    verdict.talk_s += count * WINDOW_S
-    verdict.kept_s += (count - len(lost)) * WINDOW_S
+    verdict.talk_s += windows * WINDOW_S
+    verdict.kept_s += (windows - len(lost)) * WINDOW_S
     parties = ", ".join(sorted({party for stretch in talk.stretches for party in stretch.legs.values()}))
-    for reason, windows in groupby(lost, key=lambda one: one[1]):
-        times = [at for at, _ in windows]
+    for reason, group in groupby(lost, key=lambda one: one[1]):
+        times = [at for at, _ in group]
         verdict.lost.append(
             f"talk {number} ({parties}; {talk.ended - talk.began:.1f} s): from {times[0]:.1f} s "
             f"to {times[-1] + WINDOW_S:.1f} s {reason}"
@@ -161,7 +178,13 @@ def _missing(truth: Truth, talk: Talk, at: float, found: Sequence[Section]) -> s
         for leg, party in talk.throughout(at - FIRST_S, at + WINDOW_S).items()
         if not truth.is_quiet(leg, at, at + WINDOW_S)
     } & _VOICES
-    running = [one for one in found if one.leg in legs and one.covers_s(at, at + WINDOW_S) >= COVERED_S]
+    some = [one for one in found if one.leg in legs and one.covers_s(at, at + WINDOW_S) > 0]
+    running = [one for one in some if one.covers_s(at, at + WINDOW_S) >= COVERED_S]
+    if not running and sum(one.covers_s(at, at + WINDOW_S) for one in some) >= COVERED_S:
+        # One section ends in this window and the next begins.
+        together = sum((one.window(at) for one in some), np.zeros_like(some[0].window(at)))
+        if demanded <= set(tones.heard(together, some[0].rate)[0]):
+            return None
     lacks = []
     for one in running:
         # A leg that holds hears nobody: what it hears is the PBX's.
@@ -176,8 +199,8 @@ def _foreign(truth: Truth, section: Section) -> list[str]:
     """Who is heard without having been connected, and what was recorded without a talk."""
     strangers: Counter[str] = Counter()
     alone = 0
-    count = int((section.ended - section.began) / WINDOW_S)
-    for at in (section.began + index * WINDOW_S for index in range(count)):
+    whole = int((section.ended - section.began) / WINDOW_S)
+    for at in (section.began + index * WINDOW_S for index in range(whole)):
         legs = truth.with_leg(section.leg, at - EDGE_S, at + WINDOW_S + EDGE_S)
         if legs:
             strangers.update(section.heard(at) - set(legs.values()))
@@ -211,16 +234,17 @@ def _twice(truth: Truth, found: Sequence[Section]) -> list[str]:
     return faults
 
 
-def _numbers(found: Iterable[Section]) -> list[str]:
+def _numbers(found: Found) -> list[str]:
     """Sections of a rule in a record are 1, 2, 3, … in the order in which they began."""
 
     def key(section: Section) -> tuple[str, int]:
         return section.record_id, section.rule_id
 
     faults = []
-    for (record_id, rule_id), group in groupby(sorted(found, key=lambda one: (key(one), one.began)), key):
+    for (record_id, rule_id), group in groupby(sorted(found.sections, key=lambda one: (key(one), one.began)), key):
         files = [one.file for one in group]
-        if files != list(range(1, len(files) + 1)):
+        free = (number for number in count(1) if f"{record_id}_{rule_id}_{number:03d}" not in found.gone)
+        if files != list(islice(free, len(files))):
             faults.append(f"{record_id}, rule {rule_id}: sections are numbered {files}")
     return faults
 
