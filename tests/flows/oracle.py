@@ -91,6 +91,12 @@ class Truth:
     talks: list[Talk]
     monitors: list[Monitor]
     quiet: dict[Uniqueid, list[tuple[float, float]]]
+    moments: list[Stretch]
+    """Every connection, the shortest too."""
+
+    def was_connected(self, leg: Uniqueid, began: float, ended: float) -> bool:
+        """Whether it was connected with anybody at any time between, or a moment before."""
+        return any(leg in one.legs and one.began < ended and one.ended > began - GLITCH_S for one in self.moments)
 
     def is_quiet(self, leg: Uniqueid, began: float, ended: float) -> bool:
         """Whether its tone cannot be demanded of all the time between."""
@@ -204,7 +210,7 @@ class _Observer:
             self._unhold(leg, self.now)
         self.bridge_of.clear()
         self._settle(self.now)
-        return Truth(_talks(self.stretches), self.monitors, self.quiet)
+        return Truth(_talks(self.stretches), self.monitors, self.quiet, self.stretches)
 
     # -- connections
 

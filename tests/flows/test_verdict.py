@@ -89,6 +89,12 @@ def test_a_section_without_a_talk_is_a_fault() -> None:
     assert "r_1_001: a section without a talk" in faults(section(9, 1.0, 3.0, "dave"))
 
 
+def test_a_section_of_a_talk_that_ended_at_once_is_no_fault() -> None:
+    script = two_parties(1.0, 1.01)
+    assert judge(script.truth(), [section(1, 1.02, 1.02)]).faults == []
+    assert judge(script.truth(), [section(1, 2.0, 2.0)]).faults == ["r_1_001: a section without a talk"]
+
+
 def test_a_double_recording_is_a_fault_on_one_leg_or_on_both() -> None:
     first = section(1, 1.0, 3.0, "alice", "bob")
     for leg in (1, 2):

@@ -212,7 +212,7 @@ def _foreign(truth: Truth, section: Section) -> list[str]:
     ]
     if alone:
         faults.append(f"{section.name}: {alone * WINDOW_S:.1f} s are recorded without a talk")
-    if not truth.with_leg(section.leg, section.began, section.ended):
+    if not truth.was_connected(section.leg, section.began, section.ended):
         faults.append(f"{section.name}: a section without a talk")
     return faults
 
