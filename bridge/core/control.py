@@ -222,6 +222,7 @@ class Control:
         self._stage.arrange(call, now)
         for pause in list(self._pauses.get(call.call_id, {}).values()):
             self._drop_if_idle(call, pause)
+        self._go_on(call, now)
         active = self._active(call)
         return [rule_id for rule_id in mine if rule_id not in active]  # the system may record by that rule by now
 
@@ -309,10 +310,12 @@ class Control:
     def _go_on(self, call: c.Call, now: datetime) -> None:
         """What is not paused any more records again: what was muted, and what had nothing begun meanwhile."""
         self._mute(call)
+        sectioner = self._stage.sectioner
         for stretch in self._stage.stretches_of(call):
             for rule_id, rule in list(stretch.wanted.items()):
-                if rule_id not in stretch.sections and not self.silent(call, rule):
-                    self._stage.sectioner.begin(stretch, rule, now)
+                begun = rule_id in stretch.sections or sectioner.waits(stretch, rule_id)
+                if not begun and not self.silent(call, rule):
+                    sectioner.begin(stretch, rule, now)
 
     def sections_of(self, call: c.Call) -> list[Section]:
         """Those of a call that run, or are about to."""

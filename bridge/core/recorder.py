@@ -285,11 +285,7 @@ class Recorder:
     def _talk_began(self, change: c.TalkBegan, now: datetime) -> None:
         talk, call = change.talk, change.call
         parties = list(talk.parties.values())
-        before = self._before.get(call.call_id)
-        if before is not None and not before.talk.parties.keys().isdisjoint(talk.parties):
-            # A section never outlives a change of partner (ASTERISK.md): the talk's own begin on the leg that came.
-            del self._before[call.call_id]
-            self.sectioner.end_all(before, now)
+        self._end_before(talk, call, now)
         answers = ask(self.rules, self._facts(call, parties, now))
         self.answers[call.call_id] = answers
         self.applies.remember(call, answers)
@@ -306,9 +302,17 @@ class Recorder:
         self.note(FactKind.TALK_BEGAN, talk.began_at, call, data)
         self._apply(stretch, applying, list(applying.wanted.values()), now)
 
+    def _end_before(self, talk: c.Talk, call: c.Call, now: datetime) -> None:
+        """Who waited talks. A section never outlives a change of partner (ASTERISK.md): the talk has its own."""
+        before = self._before.get(call.call_id)
+        if before is not None and not before.talk.parties.keys().isdisjoint(talk.parties):
+            del self._before[call.call_id]
+            self.sectioner.end_all(before, now)
+
     def _talk_changed(self, change: c.TalkChanged, now: datetime) -> None:
         talk, call = change.talk, change.call
         stretch = self.stretches[talk.number]
+        self._end_before(talk, call, now)
         names = [party.name for party in talk.parties.values()]
         self.note(FactKind.TALK_CHANGED, now, call, {"talk": talk.number, "channels": names})
         if talk.parties:  # else over already: one snapshot can bring several changes of a talk

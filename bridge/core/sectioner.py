@@ -186,6 +186,10 @@ class Sectioner:
         if rule.section is not None:
             self._longest[section.key] = _Longest(stretch, rule, now + rule.section)
 
+    def waits(self, stretch: Stretch, rule_id: RuleId) -> bool:
+        """Whether the section of a rule will begin by itself."""
+        return (stretch.talk.number, rule_id) in self._waiting
+
     @staticmethod
     def _left(stretch: Stretch) -> c.Channel:
         """Who is on the left: the call's caller while it is there, else the party longest in the call."""
@@ -279,8 +283,12 @@ class Sectioner:
     def _stop(self, section: Section, now: datetime) -> None:
         if not allows(section.state, SectionEvent.STOP):
             return
-        self.monitors.ended(section.leg, now)
+        self._note_end(section, now)
         self._ask_to_stop(self.book.move(section, SectionEvent.STOP, now))
+
+    def _note_end(self, section: Section, now: datetime) -> None:
+        if section.leg in self._tracker.channels:
+            self.monitors.ended(section.leg, now)
 
     def _ask_to_stop(self, section: Section) -> None:
         """Needs MixMonitor's answer first: without an id StopMixMonitor would stop whoever is the newest."""
@@ -291,8 +299,7 @@ class Sectioner:
     def _close(self, section: Section, now: datetime) -> None:
         if not allows(section.state, SectionEvent.ENDED):
             return
-        if section.leg in self._tracker.channels:
-            self.monitors.ended(section.leg, now)
+        self._note_end(section, now)
         self._longest.pop(section.key, None)
         self._unstopped.pop(section.key, None)
         self._place.pop(section.key, None)
@@ -388,6 +395,7 @@ class Sectioner:
         if section is None or not allows(section.state, SectionEvent.REFUSED):
             return
         self.monitors.not_started(section.leg)
+        self.muting.forget(report.key)
         longest = self._longest.pop(report.key, None)
         before = self._replaces.pop(report.key, None)
         runs_on = self.book.get(before) if before is not None else None

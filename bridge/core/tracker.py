@@ -361,7 +361,8 @@ class CallTracker:
                     parties.append(uniqueid)
                     continue
                 peer = self.channels.get(channel.peer) if channel.peer is not None else None
-                if peer is not None and peer.bridge is not None and peer.bridge not in seen:
+                # A half that was picked up goes on as the picker's phone: it is no way through any more.
+                if peer is not None and peer.local and peer.bridge is not None and peer.bridge not in seen:
                     seen[peer.bridge] = None
                     todo.append(peer.bridge)
         return frozenset(seen), parties

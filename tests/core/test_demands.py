@@ -239,6 +239,23 @@ def test_a_restart_takes_up_what_was_started() -> None:
     assert again.demands == {}
 
 
+def test_what_becomes_automatic_while_paused_goes_on_when_its_starter_stops() -> None:
+    scene = Scene(rules=RECORD_ALL)
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102")
+    scene.pbx.variable(alice, "RECBRIDGE", "on-demand")
+    bob = scene.pbx.ring(alice, "PJSIP/bob-1")
+    scene.pbx.answered(alice, bob, "b1")
+    scene.play()
+    scene.ask(Verb.START, alice, "alice")
+    scene.ask(Verb.PAUSE, alice, "alice")
+    scene.pbx.variable(alice, "RECBRIDGE", "")
+    transfer(scene, alice, bob, "carol")
+    assert scene.states() == [(1, 1, "stored")]
+    scene.ask(Verb.STOP, alice, "alice")
+    assert scene.states() == [(1, 1, "stored"), (1, 2, "recording")]
+    assert (scene.demands, scene.pauses) == ({}, {})
+
+
 def test_a_restart_drops_what_was_started_in_calls_that_are_over() -> None:
     scene, _, _ = talking()
     again = restarted(scene)

@@ -14,7 +14,8 @@ from bridge.core.calls import (
     TalkChanged,
     TalkEnded,
 )
-from bridge.core.ids import Uniqueid
+from bridge.core.ids import ChannelName, Uniqueid
+from bridge.core.messages import ChannelRenamed
 from bridge.core.tracker import CallTracker
 from tests.core.pbx import Pbx
 
@@ -227,6 +228,19 @@ def test_a_changed_partner_in_a_snapshot_is_another_talk(tracker: CallTracker, p
     pbx.take()
     pbx.snapshot([alice, bob, carol], [("b1", alice), ("b1", carol)])
     assert kinds(played(tracker, pbx)) == ["TalkEnded", "TalkBegan"]
+
+
+def test_a_local_half_that_was_picked_up_is_no_way_through_any_more(tracker: CallTracker, pbx: Pbx) -> None:
+    alice, bob = pbx.channel("PJSIP/alice-1"), pbx.channel("PJSIP/bob-1")
+    one, two = pbx.local("102@x", alice)
+    pbx.enter("b1", alice, one)
+    pbx.enter("b2", two, bob)
+    pbx.events.append(ChannelRenamed(pbx.now, one, ChannelName("PJSIP/carol-1")))
+    pbx.enter("b2", pbx.channel("PJSIP/dave-1"))
+    played(tracker, pbx)
+    talks = {channel.talk.number: list(channel.talk.parties) for channel in tracker.channels.values() if channel.talk}
+    assert sorted(map(len, talks.values())) == [2, 2]
+    assert not set.intersection(*map(set, talks.values()))
 
 
 def test_local_halves_alone_are_no_call(tracker: CallTracker, pbx: Pbx) -> None:
