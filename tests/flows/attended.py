@@ -10,8 +10,7 @@ from tests.network.network import Network
 
 COMPLETE = "*2"
 
-# The beeps with which Asterisk says that a transfer succeeded or failed are off: who hears one is not heard for 0.3 s.
-PBX_EXTRA = {"features.conf": f"[general]\natxfercomplete = {COMPLETE}\nxfersound =\nxferfailsound =\n"}
+PBX_EXTRA = {"features.conf": f"[general]\natxfercomplete = {COMPLETE}\n"}
 
 
 @flow()
