@@ -56,4 +56,4 @@ def test_every_scenario_has_its_folder() -> None:
 
 
 def test_captures_stay_small() -> None:
-    assert sum(path.stat().st_size for path in FIXTURES.rglob("*")) < 4_000_000
+    assert sum(path.stat().st_size for path in FIXTURES.rglob("*")) < 8_000_000

@@ -9,9 +9,11 @@ import asyncio
 import itertools
 import re
 
+from bridge.core.messages import PARSERS
 from tests.captures import lines
 from tests.captures.folder import FIXTURES, Folder
 from tests.captures.scenarios import SCENARIOS, Scenario
+from tests.flows.catalogue import PBX_EXTRA, PHONES_EXTRA
 from tests.network.asterisk import AsteriskError
 from tests.network.chroot import NoAsteriskError
 from tests.network.network import Network
@@ -21,6 +23,11 @@ _NOISE = re.compile(
     rb"Event: (RTCPSent|RTCPReceived|TestEvent|SuccessfulAuth|ExtensionStatus|DeviceStateChange)\r\n"
     rb"|Event: VarSet\r\n(?s:.)*\r\nVariable: (RTP(AUDIO|VIDEO)|SIPCALLID|RINGTIME|DIALED|ANSWERED|PROGRESSTIME)"
 )
+# Of a flow only what tells how the call moves: what recbridge asks for, and what Asterisk calls the move.
+_OF_FLOWS = re.compile(
+    rb"Event: (%s|BridgeMerge|AttendedTransfer|BlindTransfer|Pickup|ParkedCall\w*|UnParkedCall|Masquerade)\r\n"
+    % b"|".join(name.encode() for name in PARSERS if name not in ("VarSet", "Newexten", "DTMFEnd"))
+)
 _END = b"\r\n\r\n"
 _DEADLINE_S = 90
 
@@ -28,6 +35,11 @@ _DEADLINE_S = 90
 def without_noise(raw: bytes) -> bytes:
     """The events that may matter, unchanged."""
     return b"".join(event + _END for event in raw.split(_END) if event and not _NOISE.match(event))
+
+
+def of_a_flow(raw: bytes) -> bytes:
+    """The events that say how the call moves, unchanged."""
+    return b"".join(event + _END for event in raw.split(_END) if _OF_FLOWS.match(event))
 
 
 async def take(net: Network, scenario: Scenario) -> None:
@@ -40,7 +52,7 @@ async def take(net: Network, scenario: Scenario) -> None:
         await scenario.play(net)
         await net.idle()
     raw = await asyncio.to_thread(path.read_bytes)
-    kept = without_noise(raw)
+    kept = of_a_flow(raw) if scenario.flow else without_noise(raw)
     await asyncio.to_thread(path.write_bytes, kept)
     await asyncio.to_thread(Folder(path.parent).fill)
     print(f"{scenario.name}: {len(raw):,} bytes, {len(kept):,} kept", flush=True)  # noqa: T201 - a command for developers
@@ -49,15 +61,15 @@ async def take(net: Network, scenario: Scenario) -> None:
 async def take_all(scenarios: list[Scenario]) -> None:
     """One network for each Asterisk and systemname."""
 
-    def kind(scenario: Scenario) -> tuple[str, str]:
-        return scenario.suite, scenario.systemname or ""
+    def kind(scenario: Scenario) -> tuple[str, str, bool]:
+        return scenario.suite, scenario.systemname or "", scenario.flow
 
-    for (suite, systemname), group in itertools.groupby(sorted(scenarios, key=kind), kind):
+    for (suite, systemname, flow), group in itertools.groupby(sorted(scenarios, key=kind), kind):
         async with Network(
             suite=suite,
             systemname=systemname or None,
-            pbx_extra=lines.PBX_EXTRA,
-            phones_extra=lines.PHONES_EXTRA,
+            pbx_extra=PBX_EXTRA if flow else lines.PBX_EXTRA,
+            phones_extra=PHONES_EXTRA if flow else lines.PHONES_EXTRA,
         ) as net:
             for scenario in group:
                 await take(net, scenario)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.captures import lines
+from tests.flows.catalogue import by_kind
 from tests.network.ami import Message
 from tests.network.call import Call, CallFailedError
 from tests.network.config import ANSWERED_DID, BOB_DID, GROUP_DID
@@ -17,11 +18,12 @@ Play = Callable[[Network], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A folder of `fixtures/`: `22-busy` for Asterisk 22."""
+    """A folder of `fixtures/`: `22-busy` for Asterisk 22. `flow` is one of tests/flows, in which a call moves."""
 
     play: Play
     release: int
     systemname: str | None = None
+    flow: bool = False
 
     @property
     def name(self) -> str:
@@ -434,3 +436,9 @@ async def name_looked_up_with_line_breaks(net: Network) -> None:
     await call.answered()
     await asyncio.sleep(TALK_S)
     await call.hangup()
+
+
+# Every flow is a capture on 22, but for those above that go the same way; on 16 they are played (make test-matrix).
+_NAMES = {scenario.name for scenario in SCENARIOS}
+_MOVES = [Scenario(flow.play, 22, flow=True) for flows in by_kind(22).values() for flow in flows]
+SCENARIOS.extend(scenario for scenario in _MOVES if scenario.name not in _NAMES)

@@ -106,6 +106,10 @@ async def finished(daemon: Daemon, call: Call, entries: int = 2) -> list[Event]:
     return [dict(one) for one in await daemon.records(entry["recordId"])]
 
 
+def of_file(file: int) -> Callable[[Event], bool]:
+    return lambda event: event["ruleId"] == 1 and event["file"] == file
+
+
 async def test_sections_by_starting_and_stopping_with_the_others_looking_on(daemon: Daemon, network: Network) -> None:
     alice, bob = await daemon.new_token("alice", "user"), await daemon.new_token("bob", "user")
     (hers, one), (his, two) = await follow(daemon, alice), await follow(daemon, bob)
@@ -122,7 +126,7 @@ async def test_sections_by_starting_and_stopping_with_the_others_looking_on(daem
         assert (status, event["eventType"], event["permission"], event["identity"], event["file"]) == (
             200, "start", "allow", "alice", file,
         )  # fmt: skip
-        seen = await his.until(lambda event, file=file: event["ruleId"] == 1 and event["file"] == file)
+        seen = await his.until(of_file(file))
         assert (seen["eventType"], seen["permission"], seen["identity"]) == ("start", "deny", "alice")
         assert (await ask(daemon, "stop", offer["headchannel"], bob))[1]["error_id"] == "recording-of-another"
         assert (await ask(daemon, "start", offer["headchannel"], alice))[1]["error_id"] == "already-recording"
