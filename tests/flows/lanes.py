@@ -23,6 +23,7 @@ from tests.flows.verdict import Found, Verdict, find, judge
 from tests.network.network import Network
 
 LANES = 4
+"""145 flows take 190 s in 4 lanes, without a packet too late; 153 s in 6, and one was (measured, 2 cores)."""
 FLOW_S = 90.0
 """A flow that takes longer hangs; the longest takes some 20 s."""
 _RULES = "rules:\n  - {id: 1, name: All, record: always}\n"
