@@ -86,10 +86,10 @@ class _Application:
 
 @asynccontextmanager
 async def _application(net: Network) -> AsyncIterator[_Application]:
-    login = aiohttp.BasicAuth(APPLICATION, SECRET)
+    login = base64.b64encode(f"{APPLICATION}:{SECRET}".encode()).decode()
     base = f"http://127.0.0.1:{net.ports.pbx_http}"
     async with (
-        aiohttp.ClientSession(base, auth=login) as session,
+        aiohttp.ClientSession(base, headers={"Authorization": f"Basic {login}"}) as session,
         session.ws_connect("/ari/events", params={"app": APPLICATION}) as socket,
     ):
         yield _Application(session, socket)
