@@ -91,8 +91,7 @@ class Answering:
         """Answer what can be answered."""
         for one in list(self._waiting):
             outcome = self._look[one.command.verb](one, now >= one.answer_by, now)
-            for key, section in one.seen.items():
-                one.seen[key] = self._book.get(key) or section
+            self._refresh(one)
             if outcome is False:
                 continue
             self._waiting.remove(one)
@@ -101,6 +100,15 @@ class Answering:
                 continue
             sections = sorted(one.seen.values(), key=lambda section: (section.rule_id, section.file))
             self._out.append(Done(one.command.number, tuple(sections)))
+
+    def _refresh(self, one: _Waiting) -> None:
+        """Its sections as they are now, but for those that came to nothing."""
+        now = {key: self._book.get(key) for key in one.seen}
+        one.seen = {
+            key: now[key] or section
+            for key, section in one.seen.items()
+            if now[key] is not None or section.state is SectionState.CLOSED
+        }
 
     def _still(self, one: _Waiting, *states: SectionState) -> list[Section]:
         """Its sections that are in one of these states."""
@@ -129,8 +137,8 @@ class Answering:
             return False
         if failed or waits:
             self._effects.start_failed(one.call, [*failed, *waits], now)
-            one.seen = {key: section for key, section in one.seen.items() if key.rule_id in runs}
         if runs:
+            one.seen = {key: section for key, section in one.seen.items() if key in stretch.sections.values()}
             return True
         if not stretch.talk.parties:
             return TalkOverError("the talk ended before the recording began")

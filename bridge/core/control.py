@@ -219,10 +219,7 @@ class Control:
         self._note(FactKind.RECORD_STOPPED, call, asker, mine, now)
         for rule_id in mine:
             self.end_demand(call, rule_id)
-        self._stage.arrange(call, now)
-        for pause in list(self._pauses.get(call.call_id, {}).values()):
-            self._drop_if_idle(call, pause)
-        self._go_on(call, now)
+        self._after_end(call, now)
         active = self._active(call)
         return [rule_id for rule_id in mine if rule_id not in active]  # the system may record by that rule by now
 
@@ -236,7 +233,14 @@ class Control:
         """Who started was told that it came to nothing: it must not come to something later."""
         for rule_id in rules:
             self.end_demand(call, rule_id)
+        self._after_end(call, now)
+
+    def _after_end(self, call: c.Call, now: datetime) -> None:
+        """Demands are over, and what was paused for their sake alone is not paused any more."""
         self._stage.arrange(call, now)
+        for pause in list(self._pauses.get(call.call_id, {}).values()):
+            self._drop_if_idle(call, pause)
+        self._go_on(call, now)
 
     # Pausing and resuming
 

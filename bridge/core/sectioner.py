@@ -458,6 +458,8 @@ class Sectioner:
             section = self.book.get(key)
             if section is not None and section.state in RUNNING:
                 self._take_over(section, longest, now)
+            elif section is not None and section.state is SectionState.REQUESTED:
+                self._longest[key] = replace(longest, due=now + timedelta(seconds=1))
         for key in [key for key, at in self._unstopped.items() if at is not None and at <= tick.at]:
             del self._unstopped[key]
             section = self.book.get(key)

@@ -150,6 +150,18 @@ def test_ours_that_is_stopped_by_others_while_it_is_taken_over_does_not_end_the_
     assert [start.key.file for start in scene.starts()] == [1, 2, 3]
 
 
+def test_a_section_goes_on_where_the_next_is_refused_only_after_it_would_have_ended() -> None:
+    scene, _, _ = talking("rules:\n  - {id: 1, name: All, record: always, section: 10s}\n")
+    scene.tick(10)
+    scene.tick(11)
+    successor = scene.starts()[-1]
+    scene.take(d.MixMonitorRefused(scene.pbx.now, successor.key, "asterisk-refused", "no"), scene.pbx.now)
+    scene.wakes()
+    scene.answer(scene.starts()[-1], scene.pbx.now)
+    assert [start.key.file for start in scene.starts()] == [1, 2, 3]
+    assert [stop.key.file for stop in scene.stops()] == [1]
+
+
 def test_an_asterisk_that_stops_ours_again_and_again_gets_one_section_after_another() -> None:
     scene, _, _ = talking()
     for _ in range(4):

@@ -200,6 +200,16 @@ def test_one_rule_of_two_that_asterisk_refuses_leaves_the_other() -> None:
     assert [rule_id for _, rule_id in scene.demands] == [7]
 
 
+def test_a_stop_of_what_never_ran_names_no_section() -> None:
+    scene, _, bob = talking(answers=False)
+    scene.ask(Verb.START, bob, "bob")
+    scene.ask(Verb.STOP, bob, "bob")
+    scene.take(d.MixMonitorRefused(scene.pbx.now, scene.starts()[0].key, "asterisk-refused", "no"), scene.pbx.now)
+    start, stop = scene.answered
+    assert isinstance(stop, Done)
+    assert (stop.sections, type(start).__name__) == ((), "Refused")
+
+
 def test_a_start_waits_for_a_leg_that_hears_both_sides() -> None:
     scene, alice, bob = talking()
     for leg in (alice, bob):

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 from random import Random
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.core import decisions as d
 from bridge.core import messages as m
 from bridge.core.access import Reader, Role, Scope
-from bridge.core.commands import ANSWER_WITHIN_S, Command, CommandNumber, Verb
+from bridge.core.commands import ANSWER_WITHIN_S, Command, CommandNumber, Done, Verb
 from bridge.core.ids import BridgeUniqueid, ChannelName, Identity, Linkedid, SectionKey, Uniqueid
 from bridge.core.now import calls_now
 from bridge.core.records import FactKind, SectionState, SectionType
@@ -56,7 +55,7 @@ class World:
     foreign: Counter[Uniqueid] = field(default_factory=Counter)
     ours: dict[str, Uniqueid] = field(default_factory=dict)
     made: int = 0
-    asked: dict[CommandNumber, datetime] = field(default_factory=dict)
+    asked: dict[CommandNumber, Verb] = field(default_factory=dict)
     commands: int = 0
     begun: set[SectionKey] = field(default_factory=set)
 
@@ -195,9 +194,9 @@ class World:
         self.commands += 1
         number = CommandNumber(self.commands)
         now = self.scene.pbx.now
-        self.asked[number] = now
+        verb = self.asked[number] = tuple(Verb)[one % 4]
         channel = self.pick(one // 4) or Uniqueid("none")
-        self.scene.take(Command(now, number, tuple(Verb)[one % 4], channel, reader), now)
+        self.scene.take(Command(now, number, verb, channel, reader), now)
 
     def _press(self, one: int, two: int) -> None:
         channel = self.pick(one)
@@ -307,7 +306,10 @@ class World:
                     assert section.leg in stretch.talk.parties
         self.hold_control()
         for answer in self.scene.answered:
-            assert self.asked.pop(answer.number, None) is not None, "answered twice"
+            verb = self.asked.pop(answer.number, None)
+            assert verb is not None, "answered twice"
+            if isinstance(answer, Done):
+                self.hold_answer(verb, answer)
         self.scene.answered.clear()
         assert {one: kept.bridge for one, kept in tracker.channels.items() if kept.bridge is not None} == self.where
 
@@ -332,6 +334,22 @@ class World:
                 assert section.owner is None or section.state not in RUNS or demand is not None
                 if section.owner is not None and demand is not None:
                     assert section.owner == demand.owner
+
+    def hold_answer(self, verb: Verb, answer: Done) -> None:
+        """Asterisk has confirmed what is answered."""
+        recorder = self.scene.recorder
+        for section in answer.sections:
+            call = recorder.tracker.call_of(section.call_id)
+            paused = call is not None and recorder.control.is_paused(call, section.rule_id)
+            match verb:
+                case Verb.START:
+                    assert section.state in RUNNING
+                case Verb.STOP:
+                    assert section.state not in {*RUNS, SectionState.STOPPING}
+                case Verb.PAUSE if paused:
+                    assert section.state not in {SectionState.REQUESTED, SectionState.RECORDING}
+                case Verb.RESUME if not paused:
+                    assert section.state not in {SectionState.REQUESTED, SectionState.PAUSED}
 
     def end(self) -> None:
         self.scene.play()
