@@ -1,5 +1,6 @@
 """Calls in the hands of an application, which moves them by ARI from one Stasis bridge into another. Number 400."""
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
