@@ -244,6 +244,7 @@ class Sectioner:
         """Parties have joined or left: a section whose leg left ends, and the next begins on another."""
         users = journal.identities(list(stretch.talk.parties.values()), self.people)
         for rule_id in list(stretch.sections):
+            self._drop_replaced(stretch, stretch.sections[rule_id], now)
             section = self.book.get(stretch.sections[rule_id])
             if section is None or section.leg not in stretch.talk.parties:
                 self.end(stretch, rule_id, now)
@@ -251,6 +252,14 @@ class Sectioner:
             elif not set(users) <= set(section.participants):
                 everyone = tuple(dict.fromkeys((*section.participants, *users)))
                 self.book.keep(replace(section, participants=everyone))
+
+    def _drop_replaced(self, stretch: Stretch, successor: SectionKey, now: datetime) -> None:
+        """A section that runs on until the next one does ends, too, when its leg leaves."""
+        before = self._replaces.get(successor)
+        old = self.book.get(before) if before is not None else None
+        if old is not None and old.leg not in stretch.talk.parties:
+            del self._replaces[successor]
+            self._stop(old, now)
 
     # Ending
 

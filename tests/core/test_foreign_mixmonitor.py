@@ -162,6 +162,20 @@ def test_a_section_goes_on_where_the_next_is_refused_only_after_it_would_have_en
     assert [stop.key.file for stop in scene.stops()] == [1]
 
 
+def test_a_section_whose_leg_leaves_while_the_next_is_being_started_ends_at_once() -> None:
+    scene, alice, bob = talking("rules:\n  - {id: 1, name: All, record: always, section: 10s}\n")
+    carol = scene.pbx.channel("PJSIP/carol-1")
+    scene.pbx.enter("b1", carol)
+    scene.pbx.mixmonitor(alice, runs=True)  # so that the next section is on another leg
+    scene.play()
+    scene.tick(10)
+    assert [start.leg for start in scene.starts()] == [alice, bob]
+    scene.pbx.leave("b1", alice)
+    scene.play()
+    assert [stop.leg for stop in scene.stops()] == [alice]
+    assert scene.states() == [(1, 1, "stopping"), (1, 2, "requested")]
+
+
 def test_an_asterisk_that_stops_ours_again_and_again_gets_one_section_after_another() -> None:
     scene, _, _ = talking()
     for _ in range(4):
