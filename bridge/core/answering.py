@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bridge.core import calls as c
 from bridge.core.book import SectionBook
-from bridge.core.commands import ANSWER_WITHIN_S, Command, Done, Refused, Verb
+from bridge.core.commands import ANSWER_WITHIN_S, CommandNumber, Done, Refused, Verb
 from bridge.core.decisions import Decision
 from bridge.core.errors import ControlError, NotConfirmedError, TalkOverError
 from bridge.core.ids import RuleId, SectionKey
@@ -15,6 +15,7 @@ from bridge.core.muting import Muting
 from bridge.core.records import Section, SectionState
 from bridge.core.sectioner import Stretch
 from bridge.core.sections import RUNNING
+from bridge.core.stage import Asker
 
 _OPEN = frozenset({SectionState.REQUESTED, *RUNNING, SectionState.STOPPING})
 
@@ -25,6 +26,9 @@ Outcome = ControlError | bool
 class _Effects(Protocol):
     """What follows where Asterisk has not confirmed."""
 
+    def not_confirmed(
+        self, verb: Verb, channel: c.Channel, asker: Asker, error: ControlError, now: datetime
+    ) -> None: ...
     def start_failed(self, call: c.Call, rules: list[RuleId], now: datetime) -> None: ...
     def stop_unconfirmed(self, sections: list[Section], now: datetime) -> None: ...
     def is_paused(self, call: c.Call, rule_id: RuleId) -> bool: ...
@@ -32,20 +36,29 @@ class _Effects(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    """A command under way. `seen` are the sections that it is about, as they were last.
+class Waiting:
+    """A command under way; a key that was pressed has no number.
+
+    `rules` are those that it is about, `stretch` the talk of a start, `seen` its sections, as they were last.
 
     Of a pause `silenced` are those that have fallen silent, `doubtful` whether one has not, as far as is known.
     """
 
-    command: Command
+    verb: Verb
+    number: CommandNumber | None
     channel: c.Channel
+    asker: Asker
     stretch: Stretch | None
     rules: list[RuleId]
-    answer_by: datetime
+    began_at: datetime
     seen: dict[SectionKey, Section] = field(default_factory=dict)
     silenced: set[SectionKey] = field(default_factory=set)
     doubtful: bool = False
+
+    @property
+    def answer_by(self) -> datetime:
+        """When it has waited for long enough."""
+        return self.began_at + timedelta(seconds=ANSWER_WITHIN_S)
 
     @property
     def call(self) -> c.Call:
@@ -61,8 +74,8 @@ class Answering:
         self._book = book
         self._muting = muting
         self._out = out
-        self._waiting: list[_Waiting] = []
-        self._look: dict[Verb, Callable[[_Waiting, bool, datetime], Outcome]] = {
+        self._waiting: list[Waiting] = []
+        self._look: dict[Verb, Callable[[Waiting, bool, datetime], Outcome]] = {
             Verb.START: self._started,
             Verb.STOP: self._stopped,
             Verb.PAUSE: self._paused,
@@ -73,16 +86,13 @@ class Answering:
         """When the first of them has waited for long enough."""
         return min((one.answer_by for one in self._waiting), default=None)
 
-    def wait(
-        self, command: Command, channel: c.Channel, stretch: Stretch | None, rules: list[RuleId], now: datetime
-    ) -> None:
-        """A command was begun with: `rules` are those that it is about, `stretch` the talk of a start."""
-        one = _Waiting(command, channel, stretch, rules, now + timedelta(seconds=ANSWER_WITHIN_S))
-        if command.verb is not Verb.START:
+    def wait(self, one: Waiting) -> None:
+        """Something was begun with."""
+        if one.verb is not Verb.START:
             one.seen = self._sections(one, _OPEN)
         self._waiting.append(one)
 
-    def _sections(self, one: _Waiting, states: Collection[SectionState]) -> dict[SectionKey, Section]:
+    def _sections(self, one: Waiting, states: Collection[SectionState]) -> dict[SectionKey, Section]:
         """The sections of its rules that are in one of these states."""
         on_legs = (section for leg in one.call.channels for section in self._book.on_leg(leg))
         return {section.key: section for section in on_legs if section.rule_id in one.rules and section.state in states}
@@ -90,18 +100,24 @@ class Answering:
     def look(self, now: datetime) -> None:
         """Answer what can be answered."""
         for one in list(self._waiting):
-            outcome = self._look[one.command.verb](one, now >= one.answer_by, now)
+            outcome = self._look[one.verb](one, now >= one.answer_by, now)
             self._refresh(one)
             if outcome is False:
                 continue
             self._waiting.remove(one)
-            if outcome is not True:
-                self._out.append(Refused(one.command.number, outcome))
-                continue
-            sections = sorted(one.seen.values(), key=lambda section: (section.rule_id, section.file))
-            self._out.append(Done(one.command.number, tuple(sections)))
+            self._tell(one, outcome, now)
 
-    def _refresh(self, one: _Waiting) -> None:
+    def _tell(self, one: Waiting, outcome: ControlError | Literal[True], now: datetime) -> None:
+        if outcome is not True:
+            if one.number is None:
+                self._effects.not_confirmed(one.verb, one.channel, one.asker, outcome, now)
+            else:
+                self._out.append(Refused(one.number, outcome))
+        elif one.number is not None:
+            sections = sorted(one.seen.values(), key=lambda section: (section.rule_id, section.file))
+            self._out.append(Done(one.number, tuple(sections)))
+
+    def _refresh(self, one: Waiting) -> None:
         """Its sections as they are now, but for those that came to nothing."""
         now = {key: self._book.get(key) for key in one.seen}
         one.seen = {
@@ -110,11 +126,11 @@ class Answering:
             if now[key] is not None or section.state is SectionState.CLOSED
         }
 
-    def _still(self, one: _Waiting, *states: SectionState) -> list[Section]:
+    def _still(self, one: Waiting, *states: SectionState) -> list[Section]:
         """Its sections that are in one of these states."""
         return [section for key in one.seen if (section := self._book.get(key)) is not None and section.state in states]
 
-    def _started(self, one: _Waiting, late: bool, now: datetime) -> Outcome:
+    def _started(self, one: Waiting, late: bool, now: datetime) -> Outcome:
         stretch = one.stretch
         if stretch is None:
             return TalkOverError("the talk is over")
@@ -144,12 +160,12 @@ class Answering:
             return TalkOverError("the talk ended before the recording began")
         return NotConfirmedError("Asterisk did not start the recording")
 
-    def _stopped(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
+    def _stopped(self, one: Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
         if not self._still(one, *_OPEN):
             return True
         return NotConfirmedError("Asterisk did not confirm: it may write on for a while") if late else False
 
-    def _paused(self, one: _Waiting, late: bool, now: datetime) -> Outcome:
+    def _paused(self, one: Waiting, late: bool, now: datetime) -> Outcome:
         one.silenced |= {section.key for section in self._still(one, SectionState.PAUSED)}
         one.doubtful |= any(self._muting.is_unsure(key) for key in one.seen)
         loud = [
@@ -168,7 +184,7 @@ class Answering:
             return NotConfirmedError("Asterisk did not confirm the pause: the recording is stopped")
         return True
 
-    def _resumed(self, one: _Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
+    def _resumed(self, one: Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table
         one.seen |= self._sections(one, {SectionState.REQUESTED, *RUNNING})
         waits = self._still(one, SectionState.PAUSED, SectionState.REQUESTED)
         if all(self._effects.is_paused(one.call, section.rule_id) for section in waits):

@@ -55,7 +55,7 @@ def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tu
         if section is not None:
             state, reason = str(section.state), None
         elif rule_id in wanted:
-            state, reason = "paused" if recorder.control.silent(call, rule) else "matched", None
+            state, reason = "paused" if recorder.control.pauses.silent(call, rule) else "matched", None
         elif rule_id in offered:
             state, reason = "offered", None
         elif reason is None and answers.never:
@@ -74,7 +74,7 @@ def _why_not(recorder: Recorder, call: Call, talking: list[Channel]) -> str:
         return "no-talk"
     stretches = recorder.stretches_of(call)
     wanted = [rule for one in stretches for rule in one.wanted.values()]
-    if wanted and all(recorder.control.silent(call, rule) for rule in wanted):
+    if wanted and all(recorder.control.pauses.silent(call, rule) for rule in wanted):
         return "paused"
     held_back = next((one.why_not for one in stretches if one.why_not is not None), None)
     if held_back is not None:

@@ -3,7 +3,7 @@
 `Recorder.handle(event, now)` is the only way in. It holds what runs now; what is over is kept by the store.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,13 +44,14 @@ class Recorder:
         self.tracker = CallTracker()
         self.sectioner = Sectioner(self.tracker, people, self._out, files or {}, self._silent)
         self.control = Control(self, self._out)
-        self.applies = Applies(self.tracker, people, self.control.demands_in)
+        self.applies = Applies(self.tracker, people, self.control.demands.in_call)
         self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
         self.use_rules(rules, people)
         self.stretches: dict[int, Stretch] = {}
         self.answers: dict[CallId, Answers] = {}
         self._before: dict[CallId, Stretch] = {}
         self._befores = 0
+        self._held_back: dict[int, Stretch] = {}
         self._on_change: dict[type, Callable[[Any, datetime], None]] = {
             c.CallBegan: self._call_began,
             c.CallsJoined: self._calls_joined,
@@ -93,11 +94,11 @@ class Recorder:
 
     def _tick(self, tick: d.Tick, now: datetime) -> None:
         self.sectioner.tick(tick, now)
-        self.control.tick(tick.at)
+        self.control.pauses.tick(tick.at)
         self.phones.tick(tick.at)
 
     def _silent(self, call: c.Call, rule: Rule) -> bool:
-        return self.control.silent(call, rule)
+        return self.control.pauses.silent(call, rule)
 
     def _taken(self) -> list[d.Decision]:
         if not self._out:
@@ -115,7 +116,8 @@ class Recorder:
     ) -> list[d.Decision]:
         """Take in what an earlier run left open, before the first snapshot; see Sectioner and Control."""
         self.sectioner.restore(sections, now)
-        self.control.restore(demands, pauses)
+        self.control.demands.restore(demands)
+        self.control.pauses.restore(pauses)
         return self._taken()
 
     def use_rules(self, rules: RuleSet, people: People) -> None:
@@ -219,6 +221,8 @@ class Recorder:
         channel = change.channel
         self.sectioner.leg_gone(channel.uniqueid, now)
         self.phones.gone(channel.uniqueid)
+        if self._held_back:
+            self._look_again(now)
         before = self._before.get(channel.call.call_id)
         if before is not None and channel.uniqueid in before.talk.parties:
             del self._before[channel.call.call_id]
@@ -263,6 +267,10 @@ class Recorder:
         """Begin what is new, and tell those on the call what they may start: anew when it is free again."""
         stretch.wanted, stretch.owners, stretch.offered = applying.wanted, applying.owners, applying.offered
         stretch.why_not = applying.why_not
+        if stretch.why_not is None:
+            self._held_back.pop(stretch.talk.number, None)
+        else:
+            self._held_back[stretch.talk.number] = stretch
         for rule in new:
             self.sectioner.begin(stretch, rule, now)
         for rule_id in [
@@ -320,8 +328,15 @@ class Recorder:
             self.sectioner.refresh(stretch, now)
 
     def _talk_ended(self, change: c.TalkEnded, now: datetime) -> None:
+        self._held_back.pop(change.talk.number, None)
         self.sectioner.end_all(self.stretches.pop(change.talk.number), now)
         self.note(FactKind.TALK_ENDED, now, change.call, {"talk": change.talk.number})
+
+    def _look_again(self, now: datetime) -> None:
+        """Who was consulted while somebody waited is not any more when that one has hung up."""
+        for stretch in list(self._held_back.values()):
+            if stretch.talk.parties:
+                self._arrange(stretch, now)
 
     # Facts
 
@@ -338,8 +353,10 @@ class Recorder:
         call: c.Call,
         data: Mapping[str, Any],
         personal: Mapping[str, str] | None = None,
+        *,
+        audience: Collection[Identity] | None = None,
     ) -> None:
-        """Keep a fact about a call, for those who are or were in it."""
-        audience = journal.identities(call.legs, self.people)
-        fact = Fact(kind, at, call.call_id, call.record_id, None, None, data, personal or {}, audience)
+        """Keep a fact about a call, for those who are or were in it unless others are named."""
+        whom = journal.identities(call.legs, self.people) if audience is None else tuple(audience)
+        fact = Fact(kind, at, call.call_id, call.record_id, None, None, data, personal or {}, whom)
         self._out.append(AppendFact(fact))

@@ -69,6 +69,16 @@ def test_after_the_transfer_it_is_recorded_again() -> None:
     assert scene.starts()[1].leg in (alice, carol)
 
 
+def test_when_the_one_who_waits_has_hung_up_it_is_a_talk_like_any_other() -> None:
+    scene, alice, bob = talking()
+    asks_back(scene, bob)
+    assert runs(scene) == [1]
+    scene.pbx.leave("b1", alice)
+    scene.pbx.hangup(alice)
+    scene.play()
+    assert runs(scene) == [1, 8]
+
+
 def test_a_swap_back_is_none_and_going_there_again_is_one() -> None:
     scene, _, bob = talking(ONE)
     asks_back(scene, bob)

@@ -98,14 +98,17 @@ def test_the_variable_makes_any_rule_on_demand() -> None:
 
 
 def test_the_variable_makes_an_on_demand_rule_automatic_or_forbids_it() -> None:
-    for value, states in (("always", [(6, 1, "recording")]), ("never", [])):
+    for value, states, code in (
+        ("always", [(6, 1, "recording")], "recording-automatic"),
+        ("never", [], "not-allowed-by-rules"),
+    ):
         scene = Scene(rules=ON_DEMAND)
         alice = scene.pbx.channel("PJSIP/alice-1", exten="102")
         scene.pbx.variable(alice, "RECBRIDGE", value)
         scene.pbx.answered(alice, scene.pbx.ring(alice, "PJSIP/bob-1"), "b1")
         scene.play()
         scene.ask(Verb.START, alice, "alice")
-        assert scene.code == "not-allowed-by-rules"
+        assert scene.code == code
         assert scene.states() == states
         assert scene.kinds("record.") == []
         assert all(section.type is SectionType.AUTO for section in scene.sections.values())
@@ -208,6 +211,18 @@ def test_where_both_calls_were_recorded_the_older_ones_starter_owns_what_follows
     scene.pbx.over("b1", older[0], younger[0])
     scene.play()
     assert scene.demands == {}
+
+
+def test_what_was_paused_stays_silent_where_another_owns_it_after_calls_join() -> None:
+    scene = Scene(rules=ON_DEMAND)
+    older, younger = two_calls(scene)
+    scene.ask(Verb.START, older[0], "alice")
+    scene.ask(Verb.START, younger[0], "carol")
+    scene.ask(Verb.PAUSE, younger[0], "carol")
+    join(scene, older, younger)
+    assert "recording" not in [str(section.state) for section in scene.sections.values()]
+    scene.ask(Verb.RESUME, younger[0], "carol")
+    assert [(section.owner, str(section.state)) for section in scene.sections.values()][-1] == ("alice", "recording")
 
 
 def restarted(scene: Scene, rules: str = ON_DEMAND) -> Scene:

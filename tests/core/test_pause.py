@@ -83,6 +83,15 @@ def test_who_may_not_pause_is_told_so_and_nothing_changes() -> None:
     assert quiet.code == "not-recording"
 
 
+def test_who_has_left_the_call_and_who_never_was_on_it_pauses_nothing() -> None:
+    scene, alice, bob = talking(ONE % "")
+    next_partner(scene, bob, "carol")
+    for user, role, of in (("bob", Role.USER, ""), ("dave", Role.SUPERVISOR, "alice")):
+        scene.ask(Verb.PAUSE, alice, user, role, of=of)
+        assert scene.code == "pause-not-allowed"
+    assert RECORDING in now(scene).values()
+
+
 def test_the_answer_comes_when_every_section_is_silent() -> None:
     scene, alice, _ = talking(answers=False)
     for start in scene.starts():

@@ -110,7 +110,23 @@ def test_the_key_pauses_what_the_system_records_only_where_the_rule_lets_users()
     assert state(scene) == "recording"
     never, _, bob = talking(RECORD_ALL)
     press(never, bob)
-    assert (state(never), refusals(never)) == ("recording", ["not-allowed-by-rules"])
+    assert (state(never), refusals(never)) == ("recording", ["recording-automatic"])
+
+
+def test_a_start_by_key_that_asterisk_refuses_leaves_nothing_behind_and_the_next_press_starts() -> None:
+    scene, _, bob = talking()
+    scene.refuse = lambda act: True  # noqa: ARG005
+    press(scene, bob)
+    assert (state(scene), refusals(scene), scene.demands) == ("failed", ["not-confirmed"], {})
+    scene.refuse = lambda act: False  # noqa: ARG005
+    press(scene, bob)
+    assert state(scene) == "recording"
+
+
+def test_what_somebody_tried_in_vain_is_told_to_nobody_else() -> None:
+    scene, _, bob = talking("rules:\n  - {id: 6, name: Alice, record: on-demand, when: {user: alice}}\n")
+    press(scene, bob)
+    assert scene.fact(FactKind.CONTROL_REFUSED).audience == ("bob",)
 
 
 def test_a_key_does_not_resume_what_an_admin_paused() -> None:

@@ -293,7 +293,7 @@ class World:
             assert all(count == 1 for (_, talk), count in running.items() if talk is not None), running
         for number, stretch in recorder.stretches.items():
             for rule_id, rule in stretch.wanted.items():
-                silent = recorder.control.silent(stretch.call, rule)
+                silent = recorder.control.pauses.silent(stretch.call, rule)
                 begun, waits = rule_id in stretch.sections, (number, rule_id) in sectioner._waiting
                 assert begun != waits or (silent and not begun)
                 section = sectioner.book.get(stretch.sections[rule_id]) if begun else None
@@ -317,8 +317,8 @@ class World:
         """What is started and paused is kept as it is known; a section is its starter's; a pause is no lie."""
         recorder = self.scene.recorder
         control, book = recorder.control, recorder.sectioner.book
-        demands = [demand for of_call in control._demands.values() for demand in of_call.values()]
-        pauses = [pause for of_call in control._pauses.values() for pause in of_call.values()]
+        demands = [demand for of_call in control.demands._demands.values() for demand in of_call.values()]
+        pauses = [pause for of_call in control.pauses._pauses.values() for pause in of_call.values()]
         calls = {demand.call_id for demand in demands} | {pause.call_id for pause in pauses}
         assert self.scene.demands == {(demand.record_id, demand.rule_id): demand for demand in demands}
         assert self.scene.pauses == {(pause.record_id, pause.by): pause for pause in pauses}
@@ -330,7 +330,7 @@ class World:
             if section.key not in self.begun:
                 self.begun.add(section.key)
                 call = recorder.tracker.call_of(section.call_id)
-                demand = control.demands_in(call).get(section.rule_id) if call is not None else None
+                demand = control.demands.in_call(call).get(section.rule_id) if call is not None else None
                 assert section.owner is None or section.state not in RUNS or demand is not None
                 if section.owner is not None and demand is not None:
                     assert section.owner == demand.owner
@@ -377,6 +377,8 @@ def held(scene: Scene) -> dict[str, object]:
         recorder.sectioner.monitors,
         recorder.sectioner.muting,
         recorder.control,
+        recorder.control.demands,
+        recorder.control.pauses,
         recorder.control._answering,
         recorder.applies,
         recorder.phones._presses,

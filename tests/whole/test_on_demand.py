@@ -232,9 +232,9 @@ async def test_what_cannot_be_done_is_said(daemon: Daemon, network: Network) -> 
     automatic = await talking(network, daemon, "dave", "103")
     await running(daemon, "recording", 4)
     channel = await channel_of(network, "dave")
-    for verb, code in (("stop", "recording-automatic"), ("start", "not-allowed-by-rules")):
+    for verb in ("stop", "start"):
         status, body = await ask(daemon, verb, channel, dave)
-        assert (status, body["error_id"]) == ({"stop": 409, "start": 403}[verb], code)
+        assert (status, body["error_id"]) == (409, "recording-automatic")
     await automatic.hangup()
 
 
