@@ -165,7 +165,8 @@ class Recorder:
         before = self._before.pop(gone.call_id, None)
         if before is not None:
             self.sectioner.end_all(before, now)
-        self.note(FactKind.CALL_JOINED, now, call, {"joined": gone.call_id})
+        if gone.announced:  # Local halves alone were nobody's call
+            self.note(FactKind.CALL_JOINED, now, call, {"joined": gone.call_id})
 
     def _call_progressed(self, change: c.CallProgressed, now: datetime) -> None:
         """Before a talk only rules that begin with the answer, or the ringing, are of interest."""

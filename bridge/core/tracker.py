@@ -336,12 +336,14 @@ class CallTracker:
         channels = {**older.channels, **younger.channels}
         older.channels = dict(sorted(channels.items(), key=lambda item: item[1].began_at))
         older.live += younger.live
-        older.announced = older.announced or younger.announced
+        told, older.announced = older.announced, older.announced or younger.announced
         older.talked_s += younger.talked_s
         older.records.update(younger.records)
         older.queue = older.queue or younger.queue
         older.variables = {**younger.variables, **older.variables}
         del self.calls[younger.call_id]
+        if older.announced and not told:  # it had Local halves alone until now
+            self._changes.append(CallBegan(older))
         self._changes.append(CallsJoined(older, younger))
 
     # Talks
