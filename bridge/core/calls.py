@@ -13,8 +13,8 @@ _HOLDING = "holding_bridge"
 class Channel:
     """A channel, and what it has been through. `dialed` is whether the PBX rang it; a caller was not.
 
-    `connected_s` is finished talk; `talk` the one it is in. `held` is whether its phone has put the others on hold.
-    `ended_at` is set by its Hangup.
+    `connected_s` is finished talk; `talk` the one it is in. `held` is whether its phone has put the others on hold,
+    `left_by` are those who did and then went elsewhere, while it stays. `ended_at` is set by its Hangup.
     """
 
     uniqueid: Uniqueid
@@ -38,6 +38,7 @@ class Channel:
     dial_status: str = ""
     queue: str = ""
     held: bool = False
+    left_by: set[Uniqueid] = field(default_factory=set)
     talk: "Talk | None" = None
     talking_since: datetime | None = None
     connected_s: float = 0.0

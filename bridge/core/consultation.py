@@ -9,9 +9,10 @@ from bridge.core.tracker import CallTracker
 def is_consultation(talk: Talk, tracker: CallTracker, people: People) -> bool:
     """Whether one of the parties has left somebody waiting in order to have this talk.
 
-    With Asterisk's own feature (`*2`) the one who waits is alone in the Asterisk bridge that both were in. A phone that
-    transfers by itself holds its first leg and dials on a second one: whether a transfer follows is not known yet, so
-    asking back with the caller on hold is a consultation too. A call that comes in meanwhile is not.
+    With Asterisk's own feature (`*2`) it has held the one who waits, who is alone in the Asterisk bridge that both were
+    in: so stays the parker, too, for some seconds, but nobody held it (measured). A phone that transfers by itself
+    holds its first leg and dials on a second one: whether a transfer follows is not known yet, so asking back with the
+    caller on hold is a consultation too. A call that comes in meanwhile is not.
     """
     return any(
         _left_alone(party, talk, tracker) or _held_by(party, talk, tracker, people) for party in talk.parties.values()
@@ -24,10 +25,7 @@ def _left_alone(party: Channel, talk: Talk, tracker: CallTracker) -> bool:
         if uniqueid in talk.parties:
             return False
         other = tracker.channels.get(uniqueid)
-        if other is None or other.talk is not None or other.bridge is None:
-            continue
-        bridge = tracker.bridges.get(other.bridge)
-        if bridge is not None and bridge.talking and other.call is party.call:
+        if other is not None and other.talk is None and party.uniqueid in other.left_by:
             return True
     return False
 

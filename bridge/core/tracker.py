@@ -259,6 +259,11 @@ class CallTracker:
         bridge.members.pop(channel.uniqueid, None)
         self._dirty[channel.bridge] = None
         channel.bridge = None
+        channel.left_by.clear()
+        if channel.held and channel.talk is not None:
+            for other in channel.talk.parties.values():
+                if other.bridge is not None:
+                    other.left_by.add(channel.uniqueid)
 
     def _destroyed(self, event: m.BridgeDestroyed) -> None:
         bridge = self.bridges.get(event.bridge)

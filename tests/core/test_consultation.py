@@ -24,7 +24,8 @@ def talking(rules: str = RULES) -> tuple[Scene, Uniqueid, Uniqueid]:
 
 
 def asks_back(scene: Scene, who: Uniqueid, called: str = "carol", bridge: str = "b2") -> Uniqueid:
-    """With Asterisk's own feature: `who` leaves the other alone and talks with `called` elsewhere."""
+    """With Asterisk's own feature: `who` holds the other, leaves it alone and talks with `called` elsewhere."""
+    scene.pbx.hold(who)
     carol = scene.pbx.ring(who, f"PJSIP/{called}-1")
     scene.pbx.leave("b1", who)
     scene.pbx.answered(who, carol, bridge)
@@ -91,6 +92,18 @@ def test_a_swap_back_is_none_and_going_there_again_is_one() -> None:
     scene.pbx.enter("b2", bob)
     scene.play()
     assert runs(scene) == []
+
+
+def test_who_is_retrieved_while_the_parker_is_still_in_the_bridge_consults_nobody() -> None:
+    scene, alice, _ = talking(ONE)
+    scene.pbx.leave("b1", alice)
+    scene.pbx.enter("parked", alice, bridge_type="base", technology="holding_bridge")
+    scene.pbx.wait(1)
+    scene.pbx.leave("parked", alice)
+    carol = scene.pbx.channel("PJSIP/carol-1", exten="721")
+    scene.pbx.enter("b2", alice, carol)
+    scene.play()
+    assert scene.states() == [(8, 1, "stored"), (8, 2, "recording")]
 
 
 def test_three_in_one_talk_end_it() -> None:
