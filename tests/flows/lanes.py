@@ -1,7 +1,7 @@
 """Plays flows side by side: a few lanes, each with a telephone network and a daemon of its own, in one thread.
 
-A lane plays its flows one after the other; flows of one kind are in one lane, in their order. The daemon has one rule
-that records every talk. A flow that goes wrong has its own error, and the next one gets a network anew.
+A lane plays its flows one after the other; flows of one kind are in one lane, in their order. A flow that goes wrong
+has its own error, and the next one gets a network anew, as does the first one with other rules.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,44 @@ from tests.demo.daemon import Daemon, DaemonError
 from tests.flows.catalogue import PBX_EXTRA, PHONES_EXTRA
 from tests.flows.flow import Flow
 from tests.flows.oracle import Truth, observe
-from tests.flows.verdict import Found, Verdict, find, judge
+from tests.flows.rules import RuleBook, covered
+from tests.flows.verdict import Found, Verdict, find, judge, one_record_each
 from tests.network.network import Network
 
 LANES = 4
 """145 flows take 190 s in 4 lanes, without a packet too late; 153 s in 6, and one was (measured, 2 cores)."""
 FLOW_S = 90.0
 """A flow that takes longer hangs; the longest takes some 20 s."""
-_RULES = "rules:\n  - {id: 1, name: All, record: always}\n"
 _FINAL = ("stored", "failed", "lost")
 _END = "RECBRIDGE_FLOW_END"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a flow: a verdict, or the error that kept it from one. `story` helps to see what happened."""
+class Turn:
+    """A flow, and the rules with which it is played."""
 
-    verdict: Verdict | None
+    flow: Flow
+    rules: RuleBook
+
+    @property
+    def name(self) -> str:
+        """`blind-by-callee`, `blind-by-callee, never`."""
+        return ", ".join(filter(None, (self.flow.name, self.rules.name)))
+
+    @property
+    def group(self) -> str:
+        """Those of one group are played in one lane: of the many a kind, of the few with other rules all."""
+        return self.rules.name or self.flow.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a flow: a verdict for each rule, or the error that kept it from them.
+
+    `verdicts` go by the rule's id; `story` helps to see what happened.
+    """
+
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     error: BaseException | None = None
     story: str = ""
 
@@ -44,14 +65,15 @@ class Outcome:
 class _Stage:
     net: Network
     daemon: Daemon
+    rules: RuleBook
     seen: set[str]  # records of earlier flows
 
 
 class Lanes:
-    """Started once with all flows that are wanted; `outcome` waits for one of them, from any thread."""
+    """Started once with everything that is wanted; `outcome` waits for one of them, from any thread."""
 
-    def __init__(self, flows: Sequence[Flow], work: Path, *, suite: str = "sid", lanes: int = LANES) -> None:
-        self._plan = _plan(flows, lanes)
+    def __init__(self, turns: Sequence[Turn], work: Path, *, suite: str = "sid", lanes: int = LANES) -> None:
+        self._plan = _plan(turns, lanes)
         self._work = work
         self._suite = suite
         self._outcomes: dict[str, Outcome] = {}
@@ -72,19 +94,19 @@ class Lanes:
                 self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._playing])
             self._thread.join()
 
-    def outcome(self, flow: Flow) -> Outcome:
+    def outcome(self, turn: Turn) -> Outcome:
         """What came of it, as soon as that is known; TimeoutError when for long nothing came of any flow."""
         with self._news:
             known = len(self._outcomes)
             until = time.monotonic() + 3 * FLOW_S
-            while flow.name not in self._outcomes:
+            while turn.name not in self._outcomes:
                 if not self._thread.is_alive():
-                    raise RuntimeError(f"{flow.name}: the lanes have ended without it")
+                    raise RuntimeError(f"{turn.name}: the lanes have ended without it")
                 if not self._news.wait(timeout=1.0) and time.monotonic() > until:
-                    raise TimeoutError(f"{flow.name}: nothing came of any flow for {3 * FLOW_S:.0f} s")
+                    raise TimeoutError(f"{turn.name}: nothing came of any flow for {3 * FLOW_S:.0f} s")
                 if len(self._outcomes) > known:
                     known, until = len(self._outcomes), time.monotonic() + 3 * FLOW_S
-            return self._outcomes[flow.name]
+            return self._outcomes[turn.name]
 
     def outcomes(self) -> Mapping[str, Outcome]:
         """What is known so far."""
@@ -103,62 +125,62 @@ class Lanes:
 
     async def _all(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for number, flows in enumerate(self._plan, 1):
-                group.create_task(self._lane(number, list(flows)), name=f"lane {number}")
+            for number, turns in enumerate(self._plan, 1):
+                group.create_task(self._lane(number, list(turns)), name=f"lane {number}")
 
-    async def _lane(self, number: int, waiting: list[Flow]) -> None:
+    async def _lane(self, number: int, waiting: list[Turn]) -> None:
         attempt = 0
         while waiting and not self._stopping:
             attempt += 1
-            flow = waiting[0]
+            turn = waiting[0]
             try:
-                async with _stage(self._work / f"{number}-{attempt}", self._suite) as stage:
-                    while waiting and not self._stopping:
-                        flow = waiting[0]
-                        outcome = await self._play(stage, flow)
+                async with _stage(self._work / f"{number}-{attempt}", turn.rules, self._suite) as stage:
+                    while waiting and not self._stopping and waiting[0].rules is stage.rules:
+                        turn = waiting[0]
+                        outcome = await self._play(stage, turn)
                         self._tell(waiting.pop(0), outcome)
                         if outcome.error is not None:
                             break
             except Exception as error:  # whatever it is, it is that flow's outcome
-                if waiting and waiting[0] is flow:
-                    self._tell(waiting.pop(0), Outcome(None, error, traceback.format_exc()))
+                if waiting and waiting[0] is turn:
+                    self._tell(waiting.pop(0), Outcome(error=error, story=traceback.format_exc()))
 
-    async def _play(self, stage: _Stage, flow: Flow) -> Outcome:
-        task = asyncio.create_task(_take(stage, flow), name=flow.name)
+    async def _play(self, stage: _Stage, turn: Turn) -> Outcome:
+        task = asyncio.create_task(_take(stage, turn.flow), name=turn.name)
         self._playing.add(task)
         try:
             await asyncio.wait({task})
-            return Outcome(None, asyncio.CancelledError()) if task.cancelled() else task.result()
+            return Outcome(error=asyncio.CancelledError()) if task.cancelled() else task.result()
         finally:
             self._playing.discard(task)
 
-    def _tell(self, flow: Flow, outcome: Outcome) -> None:
+    def _tell(self, turn: Turn, outcome: Outcome) -> None:
         with self._news:
-            self._outcomes[flow.name] = outcome
+            self._outcomes[turn.name] = outcome
             self._news.notify_all()
 
 
-def _plan(flows: Sequence[Flow], lanes: int) -> list[list[Flow]]:
-    """Whole kinds, the largest first, each to the lane that has least to do."""
-    kinds: dict[str, list[Flow]] = {}
-    for flow in flows:
-        kinds.setdefault(flow.kind, []).append(flow)
-    plan: list[list[Flow]] = [[] for _ in range(min(lanes, len(kinds)))]
-    for kind in sorted(kinds.values(), key=len, reverse=True):
-        min(plan, key=len).extend(kind)
+def _plan(turns: Sequence[Turn], lanes: int) -> list[list[Turn]]:
+    """Whole groups, the largest first, each to the lane that has least to do."""
+    groups: dict[str, list[Turn]] = {}
+    for turn in turns:
+        groups.setdefault(turn.group, []).append(turn)
+    plan: list[list[Turn]] = [[] for _ in range(min(lanes, len(groups)))]
+    for group in sorted(groups.values(), key=len, reverse=True):
+        min(plan, key=len).extend(group)
     return plan
 
 
 @asynccontextmanager
-async def _stage(work: Path, suite: str) -> AsyncIterator[_Stage]:
-    rules = work / "rules"
-    rules.mkdir(parents=True)
-    (rules / "10-all.yml").write_text(_RULES)
+async def _stage(work: Path, rules: RuleBook, suite: str) -> AsyncIterator[_Stage]:
+    folder = work / "rules"
+    folder.mkdir(parents=True)
+    (folder / "10-flows.yml").write_text(rules.yaml)
     async with Network(suite=suite, pbx_extra=PBX_EXTRA, phones_extra=PHONES_EXTRA) as net, AsyncExitStack() as stack:
-        daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool, rules=rules)
+        daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool, rules=folder)
         stack.push_async_exit(daemon)  # also when it does not get ready
         await daemon.__aenter__()
-        yield _Stage(net, daemon, set())
+        yield _Stage(net, daemon, rules, set())
 
 
 async def _take(stage: _Stage, flow: Flow) -> Outcome:
@@ -175,11 +197,18 @@ async def _take(stage: _Stage, flow: Flow) -> Outcome:
         truth = await _observed(net)
         records = await _records(stage, truth)
         found = await asyncio.to_thread(find, truth, records, stage.daemon.spool)
-        verdict = await asyncio.to_thread(judge, truth, found)
-        return Outcome(verdict, story=_story(truth, found))
+        verdicts = await asyncio.to_thread(_judge, truth, found, stage.rules)
+        return Outcome(verdicts, story=_story(truth, found))
     except Exception as error:  # whatever it is, it is this flow's outcome
         story = _story(truth or await _observed(net), Found(()))
-        return Outcome(None, error, f"{traceback.format_exc()}\n{story}\n{stage.daemon.log}")
+        return Outcome({}, error, f"{traceback.format_exc()}\n{story}\n{stage.daemon.log}")
+
+
+def _judge(truth: Truth, found: Found, rules: RuleBook) -> dict[int, Verdict]:
+    """Each rule by what it covers; what is wrong for all of them is told with the first."""
+    verdicts = {rule.id: judge(covered(truth, rule), found.of(rule.id)) for rule in rules.rules}
+    verdicts[rules.rules[0].id].faults += [*found.faults, *one_record_each(found)]
+    return verdicts
 
 
 async def _observed(net: Network) -> Truth:
@@ -219,6 +248,10 @@ def _story(truth: Truth, found: Found) -> str:
                         + ", ".join(f"{party} ({leg})" for leg, party in sorted(stretch.legs.items())))
         for number, talk in enumerate(truth.talks, 1)
         for stretch in talk.stretches
+    ] + [
+        (one.began, f"{one.began - zero:6.2f} to {one.ended - zero:6.2f}  consultation: "
+                    + ", ".join(sorted(one.legs.values())))
+        for one in truth.consultations
     ] + [
         (one.began, f"{one.began - zero:6.2f} to {one.ended - zero:6.2f}  {one.name} on {one.leg}: "
                     + " ".join(sorted(one.heard(one.began + 0.1))))

@@ -8,7 +8,8 @@ halves of a Local channel. Times are Asterisk's own (`Timestamp`), in epoch seco
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import combinations
 
 from tests.network.ami import Message
 from tests.network.config import OUTSIDERS
@@ -32,11 +33,12 @@ _LINKING = frozenset({"basic", "stasis"})
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """The same legs connected, all the time."""
+    """The same legs connected, all the time. `first` are those with whom that began, if only a moment before."""
 
     began: float
     ended: float
     legs: Legs
+    first: Legs = field(default_factory=dict, compare=False)
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A MixMonitor that was started: where, from when until when, and into which file.
+    """A MixMonitor that was started: where, when, and into which file.
 
     `call` is the oldest channel of its call when it began.
     """
@@ -81,7 +83,6 @@ class Monitor:
     leg: Uniqueid
     began: float
     call: Uniqueid
-    ended: float = math.inf
 
 
 @dataclass(slots=True)
@@ -93,6 +94,31 @@ class Truth:
     quiet: dict[Uniqueid, list[tuple[float, float]]]
     moments: list[Stretch]
     """Every connection, the shortest too."""
+    ends: dict[Uniqueid, list[float]]
+    """When a MixMonitor of a leg was stopped, or the leg hung up: which one the event does not say."""
+    joins: list[tuple[float, Uniqueid, Uniqueid]]
+    """When which two channels became ones of the same call."""
+    consultations: list[Stretch]
+    """Talk before an attended transfer, while the one to be transferred waits."""
+
+    def ended(self, monitor: Monitor, at_least: float) -> float:
+        """When the MixMonitor ended, which wrote until `at_least`; infinity while it runs."""
+        return min(
+            (at for at in self.ends.get(monitor.leg, ()) if at >= max(monitor.began, at_least)), default=math.inf
+        )
+
+    def one_call_since(self, leg: Uniqueid, other: Uniqueid) -> float:
+        """From when on both are of one call; infinity when they never were."""
+        if leg == other:
+            return -math.inf
+        groups: dict[Uniqueid, set[Uniqueid]] = {}
+        for at, one, another in self.joins:
+            first, second = groups.setdefault(one, {one}), groups.setdefault(another, {another})
+            first |= second
+            groups.update(dict.fromkeys(second, first))
+            if leg in first and other in first:
+                return at
+        return math.inf
 
     def was_connected(self, leg: Uniqueid, began: float, ended: float) -> bool:
         """Whether it was connected with anybody at any time between, or a moment before."""
@@ -157,6 +183,7 @@ class _Observer:
     bridge_of: dict[Uniqueid, str] = field(default_factory=dict)
     holding: set[str] = field(default_factory=set)
     running: dict[frozenset[tuple[Uniqueid, Party]], float] = field(default_factory=dict)
+    first: dict[frozenset[tuple[Uniqueid, Party]], frozenset[tuple[Uniqueid, Party]]] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
     monitors: list[Monitor] = field(default_factory=list)
     quiet: dict[Uniqueid, list[tuple[float, float]]] = field(default_factory=dict)
@@ -164,6 +191,13 @@ class _Observer:
     keys: dict[Uniqueid, float] = field(default_factory=dict)
     born: dict[Uniqueid, int] = field(default_factory=dict)
     parent: dict[Uniqueid, Uniqueid] = field(default_factory=dict)
+    joins: list[tuple[float, Uniqueid, Uniqueid]] = field(default_factory=list)
+    ends: dict[Uniqueid, list[float]] = field(default_factory=dict)
+    dialled: set[Uniqueid] = field(default_factory=set)
+    met: dict[frozenset[Uniqueid], int] = field(default_factory=dict)
+    waits: dict[Uniqueid, set[Uniqueid]] = field(default_factory=dict)
+    consulting: dict[frozenset[tuple[Uniqueid, Party]], float] = field(default_factory=dict)
+    consultations: list[Stretch] = field(default_factory=list)
     now: float = 0.0
 
     def take(self, event: Message, at: float) -> None:
@@ -174,23 +208,22 @@ class _Observer:
         match name:
             case "Newchannel":
                 self._join(leg, event["Linkedid"])
+                if event["ChannelStateDesc"] == "Ring":
+                    self.dialled.add(leg)
             case "Rename":
                 self.names[leg] = event["Newname"]
             case "BridgeEnter":
                 self._enter(leg, event)
             case "BridgeLeave":
-                self.bridge_of.pop(leg, None)
-                self._unhold(leg, at)
+                self._leave(leg, at)
             case "BridgeDestroy":
                 for member in [one for one, bridge in self.bridge_of.items() if bridge == event["BridgeUniqueid"]]:
-                    del self.bridge_of[member]
+                    self._leave(member, at)
             case "Hangup":
-                self.bridge_of.pop(leg, None)
-                self._unhold(leg, at)
-                while self._monitor_ends(leg, at):
-                    pass
+                self._leave(leg, at)
+                self.ends.setdefault(leg, []).append(at)
             case "MixMonitorStop":
-                self._monitor_ends(leg, at)
+                self.ends.setdefault(leg, []).append(at)
             case "Hold":
                 self.held.setdefault(leg, at)
             case "Unhold":
@@ -210,7 +243,15 @@ class _Observer:
             self._unhold(leg, self.now)
         self.bridge_of.clear()
         self._settle(self.now)
-        return Truth(_talks(self.stretches), self.monitors, self.quiet, self.stretches)
+        return Truth(
+            _talks(self.stretches),
+            self.monitors,
+            self.quiet,
+            self.stretches,
+            self.ends,
+            self.joins,
+            self.consultations,
+        )
 
     # -- connections
 
@@ -222,6 +263,18 @@ class _Observer:
         if event["BridgeType"] in _LINKING:
             for member in [one for one, other in self.bridge_of.items() if other == bridge]:
                 self._join(leg, member)
+
+    def _leave(self, leg: Uniqueid, at: float) -> None:
+        self.bridge_of.pop(leg, None)
+        self.waits.pop(leg, None)
+        if leg in self.held:
+            # Who dials the target of an attended transfer holds first (`*2`), and then leaves the bridge.
+            for legs in self.running:
+                others = {other for other, _ in legs} - {leg}
+                if len(others) < len(legs):
+                    for other in others & self.bridge_of.keys():
+                        self.waits.setdefault(other, set()).add(leg)
+        self._unhold(leg, at)
 
     def _components(self) -> set[frozenset[tuple[Uniqueid, Party]]]:
         """Everybody connected now, in groups of at least two real legs."""
@@ -246,12 +299,47 @@ class _Observer:
 
     def _settle(self, at: float) -> None:
         connected = self._components()
-        for legs in [legs for legs in self.running if legs not in connected]:
-            self.stretches.append(Stretch(self.running.pop(legs), at, dict(legs)))
+        over = [legs for legs in self.running if legs not in connected]
+        for legs in over:
+            self.stretches.append(Stretch(self.running.pop(legs), at, dict(legs), dict(self.first[legs])))
+        for legs in connected - self.running.keys():
+            goes_on = [before for before in over if len(before & legs) > 1]
+            self.first[legs] = self.first[goes_on[0]] if goes_on else legs
         for legs in connected:
             self.running.setdefault(legs, at)
             for leg, _ in legs:
                 self._join(leg, next(iter(legs))[0])
+            for (one, _), (other, _) in combinations(legs, 2):
+                self.met.setdefault(frozenset((one, other)), len(self.met))
+        consulting = {legs for legs in connected if self._left_waiting(legs) or self._holds(legs)}
+        for legs in self.consulting.keys() - consulting:
+            self.consultations.append(Stretch(self.consulting.pop(legs), at, dict(legs)))
+        for legs in consulting:
+            self.consulting.setdefault(legs, at)
+
+    # -- consultations
+
+    def _left_waiting(self, talking: frozenset[tuple[Uniqueid, Party]]) -> bool:
+        """Whether one of these has left somebody alone in a bridge for somebody whom it met later."""
+        legs = {leg for leg, _ in talking}
+        connected = {leg for others in self.running for leg, _ in others}
+        return any(
+            self.met[frozenset((consults, waiting))] < self.met[frozenset((consults, other))]
+            for waiting, left_by in self.waits.items()
+            if waiting not in connected
+            for consults in left_by & legs
+            for other in legs - {consults}
+        )
+
+    def _holds(self, talking: frozenset[tuple[Uniqueid, Party]]) -> bool:
+        """Whether a phone here has dialled, while it holds another talk on its other line."""
+        legs = {leg for leg, _ in talking}
+        dialling = {party for leg, party in talking if leg in self.dialled and party not in OUTSIDERS}
+        return any(
+            leg in self.held and leg not in legs and party in dialling
+            for others in self.running
+            for leg, party in others
+        )
 
     # -- calls: the oldest channel stands for all
 
@@ -267,14 +355,7 @@ class _Observer:
         older, younger = sorted((self._root(one), self._root(other)), key=self.born.__getitem__)
         if older != younger:
             self.parent[younger] = older
-
-    def _monitor_ends(self, leg: Uniqueid, at: float) -> bool:
-        """The event does not say which one of a leg's MixMonitors: the oldest that runs, as one replaces another."""
-        for index, monitor in enumerate(self.monitors):
-            if monitor.leg == leg and monitor.ended == math.inf:
-                self.monitors[index] = replace(monitor, ended=at)
-                return True
-        return False
+            self.joins.append((self.now, older, younger))
 
     # -- quiet
 

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from tests.flows.made import ZERO, Script, two_parties
@@ -138,10 +140,20 @@ def test_a_monitor_belongs_to_the_oldest_channel_of_its_call_at_that_time() -> N
     script.leg(4, "outside", linked=3, at=2.0)
     script.monitor(1.0, 2, "/a")
     script.monitor(2.1, 4, "/b")
-    script.add(2.5, "MixMonitorStop", 4)
     script.enter(3.0, "c", 1, 4)
     script.monitor(3.0, 3, "/c")
-    script.add(3.5, "Hangup", 3)
     monitors = script.truth().monitors
     assert [(one.path, one.call) for one in monitors] == [("/a", "u1"), ("/b", "u3"), ("/c", "u1")]
-    assert [round(one.ended - ZERO, 1) for one in monitors[1:]] == [2.5, 3.5]
+
+
+def test_a_monitor_ends_with_the_first_stop_or_the_hangup_after_what_it_wrote() -> None:
+    script = two_parties(1.0, 2.0)
+    script.monitor(1.0, 1, "/a")
+    script.monitor(1.2, 1, "/b")
+    script.add(1.5, "MixMonitorStop", 1)
+    script.add(2.5, "Hangup", 1)
+    truth = script.truth()
+    first, second = truth.monitors
+    assert truth.ended(first, ZERO + 1.45) == pytest.approx(ZERO + 1.5)
+    assert truth.ended(second, ZERO + 1.9) == pytest.approx(ZERO + 2.5)
+    assert truth.ended(second, ZERO + 2.6) == math.inf

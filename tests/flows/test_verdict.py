@@ -5,7 +5,7 @@ import pytest
 
 from tests.flows.made import audio, section, two_parties
 from tests.flows.oracle import Truth
-from tests.flows.verdict import Found, Section, Verdict
+from tests.flows.verdict import Found, Section, Verdict, one_record_each
 from tests.flows.verdict import judge as judge_found
 
 
@@ -82,7 +82,7 @@ def test_a_voice_from_before_its_owner_came_is_a_fault() -> None:
 
 def test_what_was_recorded_after_the_talk_is_a_fault() -> None:
     (fault,) = faults(section(1, 1.0, 3.5, "alice", "bob"))
-    assert fault == "r_1_001: 0.4 s are recorded without a talk"
+    assert fault == "r_1_001: 0.4 s are recorded without a talk that is covered"
 
 
 def test_a_section_without_a_talk_is_a_fault() -> None:
@@ -100,7 +100,9 @@ def test_a_double_recording_is_a_fault_on_one_leg_or_on_both() -> None:
     for leg in (1, 2):
         (fault,) = faults(first, section(leg, 2.0, 3.0, "alice", "bob", file=2))
         assert fault == "r_1_001 and r_1_002 record the same 1.00 s"
-    assert faults(first, section(2, 1.0, 3.0, "alice", "bob", rule=2)) == []
+    both = Found([first, section(2, 1.0, 3.0, "alice", "bob", rule=2)])
+    for rule in (1, 2):
+        assert judge_found(two_parties().truth(), both.of(rule)).faults == []
 
 
 def test_two_talks_at_one_time_are_no_double_recording() -> None:
@@ -134,9 +136,14 @@ def test_one_section_may_end_and_the_next_begin_in_a_window_but_not_leave_it_out
 
 def test_a_call_that_is_recorded_under_two_records_is_a_fault() -> None:
     found = [section(1, 1.0, 2.0, "alice", "bob"), section(1, 2.0, 3.0, "alice", "bob", record="s")]
-    assert faults(*found) == ["call u1: after r it is recorded as s"]
+    assert one_record_each(Found(found)) == ["call u1: after r it is recorded as s"]
     # What was recorded before two calls became one keeps its record.
-    assert faults(found[0], replace(found[1], call="u9")) == []
+    assert one_record_each(Found([found[0], replace(found[1], call="u9")])) == []
+
+
+def test_so_are_two_rules_with_records_of_their_own() -> None:
+    found = [section(1, 1.0, 2.0, "alice", "bob"), section(1, 1.5, 3.0, "alice", "bob", record="s", rule=2)]
+    assert one_record_each(Found(found)) == ["call u1: after r it is recorded as s"]
 
 
 def test_a_party_that_sends_a_key_need_not_be_heard_then_but_before_and_after() -> None:

@@ -1,7 +1,7 @@
 """Holds the sections that were stored against what really happened: `judge` says what was kept and what is wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations, count, groupby, islice, pairwise
@@ -104,6 +104,10 @@ class Found:
     gone: frozenset[str] = frozenset()
     faults: Sequence[str] = ()
 
+    def of(self, rule_id: int) -> "Found":
+        """The sections of one rule."""
+        return Found([one for one in self.sections if one.rule_id == rule_id], self.gone)
+
 
 def find(truth: Truth, records: Mapping[str, Sequence[Mapping[str, Any]]], spool: Path) -> Found:
     """The sections of these records, as the API gives them."""
@@ -131,22 +135,22 @@ def _section(truth: Truth, record_id: str, one: Mapping[str, Any], monitor: Moni
         record_id, one["ruleId"], one["file"], monitor.leg, monitor.call, monitor.began, frames[:, 0], rate
     )
     quiet = partial(truth.quiet_s, monitor.leg, monitor.began)
-    lacking_s = monitor.ended - section.ended
-    if not LACKING_S < lacking_s < quiet(monitor.ended) or monitor.ended == inf:
+    ended = truth.ended(monitor, section.ended - EDGE_S)
+    lacking_s = ended - section.ended
+    if not LACKING_S < lacking_s < quiet(ended) or ended == inf:
         return section
     return replace(section, stood_still_s=lacking_s, quiet_s=quiet)
 
 
 def judge(truth: Truth, found: Found) -> Verdict:
-    """Everything that must hold for a rule that records every talk."""
-    verdict = Verdict(faults=list(found.faults))
+    """Everything that must hold for the sections of a rule, whose talks are those that it covers."""
+    verdict = Verdict()
     for number, talk in enumerate(truth.talks, 1):
         _keep(truth, talk, number, found.sections, verdict)
     for section in found.sections:
         verdict.faults += _foreign(truth, section)
     verdict.faults += _twice(truth, found.sections)
     verdict.faults += _numbers(found)
-    verdict.faults += _records(found.sections)
     return verdict
 
 
@@ -211,18 +215,16 @@ def _foreign(truth: Truth, section: Section) -> list[str]:
         for party, windows in strangers.items()
     ]
     if alone:
-        faults.append(f"{section.name}: {alone * WINDOW_S:.1f} s are recorded without a talk")
+        faults.append(f"{section.name}: {alone * WINDOW_S:.1f} s are recorded without a talk that is covered")
     if not truth.was_connected(section.leg, section.began, section.ended):
         faults.append(f"{section.name}: a section without a talk")
     return faults
 
 
 def _twice(truth: Truth, found: Sequence[Section]) -> list[str]:
-    """Sections of one rule at the same time in the same talk."""
+    """Sections at the same time in the same talk."""
     faults = []
     for one, other in combinations(found, 2):
-        if one.rule_id != other.rule_id:
-            continue
         both_s = sum(
             max(0.0, min(one.ended, other.ended, stretch.ended) - max(one.began, other.began, stretch.began))
             for talk in truth.talks
@@ -249,10 +251,10 @@ def _numbers(found: Found) -> list[str]:
     return faults
 
 
-def _records(found: Iterable[Section]) -> list[str]:
-    """All that is recorded of one call, once it is one, has one record."""
+def one_record_each(found: Found) -> list[str]:
+    """All that is recorded of one call, once it is one, has one record, whatever the rule."""
     faults = []
-    for call, group in groupby(sorted(found, key=lambda one: (one.call, one.began)), lambda one: one.call):
+    for call, group in groupby(sorted(found.sections, key=lambda one: (one.call, one.began)), lambda one: one.call):
         faults += [
             f"call {call}: after {before.record_id} it is recorded as {after.record_id}"
             for before, after in pairwise(group)
