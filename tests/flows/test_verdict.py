@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.flows.made import audio, section, two_parties
+from tests.flows.made import ZERO, audio, section, two_parties
 from tests.flows.oracle import Truth
 from tests.flows.verdict import Found, Section, Verdict, one_record_each
 from tests.flows.verdict import judge as judge_found
@@ -103,6 +103,14 @@ def test_a_double_recording_is_a_fault_on_one_leg_or_on_both() -> None:
     both = Found([first, section(2, 1.0, 3.0, "alice", "bob", rule=2)])
     for rule in (1, 2):
         assert judge_found(two_parties().truth(), both.of(rule)).faults == []
+
+
+def test_what_a_wav_is_too_long_is_no_double_recording() -> None:
+    first = section(1, 1.0, 2.05, "alice", "bob")
+    second = section(2, 2.01, 3.0, "alice", "bob", file=2)
+    (fault,) = faults(first, second)
+    assert fault == "r_1_001 and r_1_002 record the same 0.04 s"
+    assert faults(replace(first, stopped=ZERO + 2.0), second) == []
 
 
 def test_two_talks_at_one_time_are_no_double_recording() -> None:

@@ -30,6 +30,10 @@ LACKING_S = 0.05
 """A WAV is up to 36 ms shorter than the time from its MixMonitor's start to its end (measured). It lacks 200 to 250 ms
 where its leg dialled keys while held: nothing comes from the leg then, and nothing to it."""
 
+LONGER_S = 0.06
+"""A WAV is up to 36 ms longer than the time from its MixMonitor's start to its end, where its leg's voice comes in
+bursts: the leg of an attended transfer's target (measured). The end of one that wrote until then is no earlier."""
+
 _GONE = "channel-gone"
 """A section may fail so: its leg hung up in the moment in which it was asked for. Had there been a talk to keep (longer
 than GLITCH_S), it is missed in what is kept."""
@@ -52,6 +56,8 @@ class Section:
     began: float
     samples: tones.Samples
     rate: int
+    stopped: float = inf
+    """When its MixMonitor ended, by Asterisk."""
     stood_still_s: float = 0.0
     """For how long nothing at all came to the leg and from it, so that the WAV did not grow."""
     quiet_s: Callable[[float], float] = _never
@@ -131,13 +137,13 @@ def find(truth: Truth, records: Mapping[str, Sequence[Mapping[str, Any]]], spool
 
 def _section(truth: Truth, record_id: str, one: Mapping[str, Any], monitor: Monitor, path: Path) -> Section:
     frames, rate = tones.samples(path)
+    stopped = truth.ended(monitor, monitor.began + len(frames) / rate - LONGER_S)
     section = Section(
-        record_id, one["ruleId"], one["file"], monitor.leg, monitor.call, monitor.began, frames[:, 0], rate
+        record_id, one["ruleId"], one["file"], monitor.leg, monitor.call, monitor.began, frames[:, 0], rate, stopped
     )
     quiet = partial(truth.quiet_s, monitor.leg, monitor.began)
-    ended = truth.ended(monitor, section.ended - EDGE_S)
-    lacking_s = ended - section.ended
-    if not LACKING_S < lacking_s < quiet(ended) or ended == inf:
+    lacking_s = stopped - section.ended
+    if not LACKING_S < lacking_s < quiet(stopped) or stopped == inf:
         return section
     return replace(section, stood_still_s=lacking_s, quiet_s=quiet)
 
@@ -225,8 +231,9 @@ def _twice(truth: Truth, found: Sequence[Section]) -> list[str]:
     """Sections at the same time in the same talk."""
     faults = []
     for one, other in combinations(found, 2):
+        ends = (one.ended, one.stopped, other.ended, other.stopped)
         both_s = sum(
-            max(0.0, min(one.ended, other.ended, stretch.ended) - max(one.began, other.began, stretch.began))
+            max(0.0, min(*ends, stretch.ended) - max(one.began, other.began, stretch.began))
             for talk in truth.talks
             for stretch in talk.stretches
             if one.leg in stretch.legs and other.leg in stretch.legs
