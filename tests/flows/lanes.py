@@ -24,7 +24,7 @@ from tests.flows.verdict import Found, Verdict, find, judge, one_record_each
 from tests.network.network import Network
 
 LANES = 4
-"""145 flows and 8 without Carol take 195 s in 4 lanes, without a packet too late; 6 lanes had one (measured, 2 cores)."""
+"""145 flows and 8 without Carol take 195 s in 4 lanes, no packet too late; with 6 one was (measured, 2 cores)."""
 FLOW_S = 90.0
 """A flow that takes longer hangs; the longest takes some 20 s."""
 _FINAL = ("stored", "failed", "lost")
