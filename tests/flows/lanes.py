@@ -18,8 +18,9 @@ from typing import Any
 from tests.demo.daemon import Daemon, DaemonError
 from tests.flows.catalogue import PBX_EXTRA, PHONES_EXTRA
 from tests.flows.flow import Flow
-from tests.flows.oracle import Truth, observe
+from tests.flows.oracle import observe
 from tests.flows.rules import RuleBook, covered
+from tests.flows.truth import Truth
 from tests.flows.verdict import Found, Verdict, find, judge, one_record_each
 from tests.network.network import Network
 

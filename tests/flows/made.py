@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.flows.oracle import Truth, observe
+from tests.flows.oracle import observe
+from tests.flows.truth import Truth
 from tests.flows.verdict import Section
 from tests.network import tones
 from tests.network.ami import Message

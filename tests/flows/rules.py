@@ -8,7 +8,7 @@ start are the first two, if only for milliseconds.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tests.flows.oracle import GLITCH_S, Party, Stretch, Talk, Truth
+from tests.flows.truth import GLITCH_S, Party, Stretch, Talk, Truth
 
 Span = tuple[float, float]
 """From when until when."""

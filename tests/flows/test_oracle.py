@@ -3,7 +3,7 @@ import math
 import pytest
 
 from tests.flows.made import ZERO, Script, two_parties
-from tests.flows.oracle import Truth
+from tests.flows.truth import Truth
 
 
 def seen(truth: Truth) -> list[tuple[float, float, list[str]]]:

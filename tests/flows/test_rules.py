@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.flows.made import ZERO, Script, section, two_parties
-from tests.flows.oracle import Truth
 from tests.flows.rules import FOLLOWING, NEVER, Rule, covered
+from tests.flows.truth import Truth
 from tests.flows.verdict import Found, judge
 
 _, CAROL, CALLS_OF_BOB, NO_CONSULTATIONS = FOLLOWING.rules

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.flows.made import ZERO, audio, section, two_parties
-from tests.flows.oracle import Truth
+from tests.flows.truth import Truth
 from tests.flows.verdict import Found, Section, Verdict, one_record_each
 from tests.flows.verdict import judge as judge_found
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.flows.oracle import Monitor, Talk, Truth
+from tests.flows.truth import Monitor, Talk, Truth
 from tests.network import tones
 from tests.network.config import OUTSIDERS, PHONES
 
