@@ -9,7 +9,7 @@ from bridge.core import calls as c
 from bridge.core.book import SectionBook
 from bridge.core.commands import ANSWER_WITHIN_S, CommandNumber, Done, Refused, Verb
 from bridge.core.decisions import Decision
-from bridge.core.errors import ControlError, NotConfirmedError, TalkOverError
+from bridge.core.errors import ControlError, NotConfirmedError, NotRecordingError, TalkOverError
 from bridge.core.ids import RuleId, SectionKey
 from bridge.core.muting import Muting
 from bridge.core.records import Section, SectionState
@@ -33,6 +33,7 @@ class _Effects(Protocol):
     def stop_unconfirmed(self, sections: list[Section], now: datetime) -> None: ...
     def is_paused(self, call: c.Call, rule_id: RuleId) -> bool: ...
     def paused_at_all(self, call: c.Call) -> bool: ...
+    def demanded(self, call: c.Call) -> frozenset[RuleId]: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -151,8 +152,11 @@ class Answering:
                 failed.append(rule_id)
         if waits and not late:
             return False
+        wanted = self._effects.demanded(one.call)
         if failed or waits:
             self._effects.start_failed(one.call, [*failed, *waits], now)
+        if failed and not waits and not runs and all(rule_id not in wanted for rule_id in failed):
+            return NotRecordingError("it was stopped before it began")
         if runs:
             one.seen = {key: section for key, section in one.seen.items() if key in stretch.sections.values()}
             return True
@@ -182,6 +186,8 @@ class Answering:
             return False
         if one.doubtful:
             return NotConfirmedError("Asterisk did not confirm the pause: the recording is stopped")
+        if self._still(one, SectionState.RECORDING) and not one.silenced:
+            return NotConfirmedError("the pause was over before Asterisk had confirmed it")
         return True
 
     def _resumed(self, one: Waiting, late: bool, now: datetime) -> Outcome:  # noqa: ARG002  # one shape for the table

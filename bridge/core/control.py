@@ -67,9 +67,7 @@ class Control:
         )
         if channel is None:
             return None
-        owners = [demand.owner for demand in self.demands.in_call(channel.call).values()]
-        audience = (*journal.identities(channel.call.legs, self._stage.people), *owners)
-        return channel if command.reader.sees(audience) else None
+        return channel if command.reader.sees(self._stage.audience(channel.call)) else None
 
     def toggle(self, channel: c.Channel, now: datetime, *, allowed: bool = True) -> None:
         """The record key of a phone: the first press starts, the next pauses, the next resumes.
@@ -131,9 +129,9 @@ class Control:
         stretch = self._stretch_of(channel)
         if stretch is None:
             raise e.NotInTalkError("the channel is not connected with another party", channel=channel.name)
+        new = self._new(stretch, asker)
         if self.pauses.in_call(call):
             raise e.RecordPausedError("the record is paused: resume it first")
-        new = self._new(stretch, asker)
         record = self._stage.sectioner.record_of(stretch)
         for rule_id in new:
             self.demands.put(call, record, rule_id, asker.identity, now)
@@ -204,6 +202,10 @@ class Control:
     def paused_at_all(self, call: c.Call) -> bool:
         """Whether anything of a call is paused."""
         return self.pauses.in_call(call)
+
+    def demanded(self, call: c.Call) -> frozenset[RuleId]:
+        """The rules that somebody has started in a call."""
+        return frozenset(self.demands.in_call(call))
 
     # Calls that join and end, restarts
 

@@ -62,7 +62,8 @@ def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tu
             state, reason = "blocked", answers.why_not()
         elif reason is None:
             state = "matched"
-        owner: Identity | None = section.owner if section is not None else None
+        demand = recorder.control.demands.in_call(call).get(rule_id)
+        owner: Identity | None = section.owner if section is not None else demand.owner if demand is not None else None
         rules.append(RuleNow(rule_id, rule.name, state, section.file if section is not None else None, owner, reason))
     return tuple(rules)
 
@@ -97,5 +98,5 @@ def _call(recorder: Recorder, call: Call) -> CallNow:
         parties=tuple(_party(recorder, call, leg) for leg in legs),
         rules=_rules(recorder, call, running),
         reason=None if running else _why_not(recorder, call, talking),
-        audience=journal.identities(call.legs, recorder.people),
+        audience=recorder.audience(call),
     )

@@ -68,7 +68,10 @@ class Pauses:
             raise e.RecordPausedError("it is paused already")
         stretch = next(one for one in self._stage.stretches_of(call) if one.wanted)
         record = self._stage.sectioner.record_of(stretch)
-        self._keep(call, Pause(record, call.call_id, asker.identity, asker.admin, now))
+        before = self._pauses.get(call.call_id, {}).get(asker.identity)
+        # What the same one has paused with an admin's token stays paused.
+        admin = asker.admin or (before is not None and before.admin)
+        self._keep(call, Pause(record, call.call_id, asker.identity, admin, now))
         self._note(FactKind.RECORD_PAUSED, call, asker, mine, now)
         self._mute(call)
         return list(mine)

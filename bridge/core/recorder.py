@@ -14,7 +14,7 @@ from bridge.core import messages as m
 from bridge.core.applying import Applies, Applying, may_record
 from bridge.core.commands import Command
 from bridge.core.control import Control
-from bridge.core.ids import CallId, Identity, RecordId, RuleId
+from bridge.core.ids import CallId, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.people import People, UserFlags
 from bridge.core.phones import Phones
 from bridge.core.records import Demand, Fact, FactKind, Pause, Section
@@ -52,6 +52,7 @@ class Recorder:
         self._before: dict[CallId, Stretch] = {}
         self._befores = 0
         self._held_back: dict[int, Stretch] = {}
+        self._unsaid: dict[int, Stretch] = {}
         self._on_change: dict[type, Callable[[Any, datetime], None]] = {
             c.CallBegan: self._call_began,
             c.CallsJoined: self._calls_joined,
@@ -80,6 +81,8 @@ class Recorder:
         else:
             for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
                 self._on_change[type(change)](change, now)
+        for stretch in list(self._unsaid.values()):
+            self._offer(stretch, now)
         self.control.answer(now)
         return self._taken()
 
@@ -135,6 +138,17 @@ class Recorder:
         # A talk that one snapshot shows may not have been handled yet.
         talks = [self.stretches[number] for number in numbers if number in self.stretches]
         return [*([before] if before is not None else []), *talks]
+
+    def audience(self, call: c.Call) -> tuple[Identity, ...]:
+        """Whom a call concerns: the users on it, and those who have started something; when all are gone, all."""
+        legs = [leg for leg in call.legs if leg.ended_at is None] or call.legs
+        owners = (demand.owner for demand in self.control.demands.in_call(call).values())
+        return tuple(dict.fromkeys((*journal.identities(legs, self.people), *owners)))
+
+    def _with(self, call: c.Call, gone: Sequence[Uniqueid]) -> tuple[Identity, ...]:
+        """Whom a call concerns, and those who have just left its talk."""
+        left = journal.identities([call.channels[one] for one in gone if one in call.channels], self.people)
+        return tuple(dict.fromkeys((*self.audience(call), *left)))
 
     def wake_at(self) -> datetime | None:
         """When a Tick is wanted, if nothing happens before."""
@@ -278,8 +292,17 @@ class Recorder:
             rule_id for rule_id in stretch.told if rule_id not in stretch.offered or rule_id in stretch.owners
         ]:
             del stretch.told[rule_id]
+        self._offer(stretch, now)
+
+    def _offer(self, stretch: Stretch, now: datetime) -> None:
+        """An offer follows the last word on what was recorded by its rule before: it is what holds."""
+        self._unsaid.pop(stretch.talk.number, None)
         for rule_id, (_, may) in stretch.offered.items():
-            if rule_id not in stretch.owners and not may <= stretch.told.get(rule_id, frozenset()):
+            if rule_id in stretch.owners or may <= stretch.told.get(rule_id, frozenset()):
+                continue
+            if self.sectioner.any_open(stretch.call, rule_id):
+                self._unsaid[stretch.talk.number] = stretch
+            else:
                 stretch.told[rule_id] = may
                 self._note_offer(stretch, rule_id, may, now)
 
@@ -287,8 +310,7 @@ class Recorder:
         record, (head, tail) = self.sectioner.record_of(stretch), ends(stretch)
         data = {"headchannel": head, "tailchannel": tail, "may": sorted(may)}
         call = stretch.call
-        audience = journal.identities(call.legs, self.people)
-        fact = Fact(FactKind.RECORD_OFFERED, now, call.call_id, record, rule_id, None, data, {}, audience)
+        fact = Fact(FactKind.RECORD_OFFERED, now, call.call_id, record, rule_id, None, data, {}, self.audience(call))
         self._out.append(AppendFact(fact))
 
     def _talk_began(self, change: c.TalkBegan, now: datetime) -> None:
@@ -323,15 +345,18 @@ class Recorder:
         stretch = self.stretches[talk.number]
         self._end_before(talk, call, now)
         names = [party.name for party in talk.parties.values()]
-        self.note(FactKind.TALK_CHANGED, now, call, {"talk": talk.number, "channels": names})
+        data = {"talk": talk.number, "channels": names}
+        self.note(FactKind.TALK_CHANGED, now, call, data, audience=self._with(call, change.left))
         if talk.parties:  # else over already: one snapshot can bring several changes of a talk
             self._arrange(stretch, now)
             self.sectioner.refresh(stretch, now)
 
     def _talk_ended(self, change: c.TalkEnded, now: datetime) -> None:
         self._held_back.pop(change.talk.number, None)
+        self._unsaid.pop(change.talk.number, None)
         self.sectioner.end_all(self.stretches.pop(change.talk.number), now)
-        self.note(FactKind.TALK_ENDED, now, change.call, {"talk": change.talk.number})
+        data = {"talk": change.talk.number}
+        self.note(FactKind.TALK_ENDED, now, change.call, data, audience=self._with(change.call, change.parties))
 
     def _look_again(self, now: datetime) -> None:
         """Who was consulted while somebody waited is not any more when that one has hung up."""
@@ -357,7 +382,7 @@ class Recorder:
         *,
         audience: Collection[Identity] | None = None,
     ) -> None:
-        """Keep a fact about a call, for those who are or were in it unless others are named."""
-        whom = journal.identities(call.legs, self.people) if audience is None else tuple(audience)
+        """Keep a fact about a call, for those whom it concerns now unless others are named."""
+        whom = self.audience(call) if audience is None else tuple(audience)
         fact = Fact(kind, at, call.call_id, call.record_id, None, None, data, personal or {}, whom)
         self._out.append(AppendFact(fact))

@@ -229,6 +229,10 @@ class Sectioner:
         self.book.note(FactKind.SECTION_REQUESTED, section, now)
         return section
 
+    def any_open(self, call: c.Call, rule_id: RuleId) -> bool:
+        """Whether a rule has sections in a call that are not final."""
+        return any(section.rule_id == rule_id for leg in call.channels for section in self.book.on_leg(leg))
+
     @staticmethod
     def record_of(stretch: Stretch) -> RecordId:
         """The call's recordId, fixed when it is first needed: the caller's uniqueid and the other party's."""

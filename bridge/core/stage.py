@@ -40,6 +40,9 @@ class Stage(Protocol):
     def arrange(self, call: c.Call, now: datetime) -> None:
         """Demands have changed: end and begin what that asks for, and offer what may be started now."""
 
+    def audience(self, call: c.Call) -> tuple[Identity, ...]:
+        """Whom a call concerns now: the users on it, and those who have started something."""
+
     def note(
         self,
         kind: FactKind,
@@ -50,7 +53,7 @@ class Stage(Protocol):
         *,
         audience: Collection[Identity] | None = None,
     ) -> None:
-        """Keep a fact about a call, for those who are or were in it unless others are named."""
+        """Keep a fact about a call, for those whom it concerns now unless others are named."""
 
 
 def active_rules(stage: Stage, call: c.Call) -> dict[RuleId, Rule]:

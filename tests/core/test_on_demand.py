@@ -4,7 +4,7 @@ import pytest
 
 from bridge.core import decisions as d
 from bridge.core.access import Reader, Role, Scope
-from bridge.core.commands import ANSWER_WITHIN_S, Done, Verb
+from bridge.core.commands import ANSWER_WITHIN_S, Done, Refused, Verb
 from bridge.core.ids import Identity, Uniqueid
 from bridge.core.messages import MixMonitorStarted
 from bridge.core.records import FactKind, SectionState, SectionType
@@ -138,6 +138,36 @@ def test_starting_and_stopping_writes_files_1_2_3_and_offers_anew_each_time() ->
     assert all(isinstance(answer, Done) for answer in scene.answered)
     assert offers(scene) == [(6, ["alice", "bob"])] * 4
     assert scene.demands == {}
+
+
+def test_the_offer_after_a_stop_is_the_last_word() -> None:
+    scene, alice, _ = talking()
+    scene.ask(Verb.START, alice, "alice")
+    scene.ask(Verb.STOP, alice, "alice")
+    assert [str(kind) for kind in scene.kinds()][-3:] == ["section.closed", "section.stored", "record.offered"]
+
+
+def test_a_start_that_its_own_stop_overtakes_is_told_so() -> None:
+    scene, alice, _ = talking()
+    scene.answers = False
+    scene.ask(Verb.START, alice, "alice")
+    scene.ask(Verb.STOP, alice, "alice")
+    assert isinstance(scene.answered[0], Refused)
+    assert scene.answered[0].error.code == "not-recording"
+
+
+def test_who_has_left_hears_nothing_more_of_the_call() -> None:
+    scene, _, bob = talking()
+    scene.pbx.leave("b1", bob)
+    scene.pbx.hangup(bob)
+    carol = scene.pbx.channel("PJSIP/carol-1")
+    scene.pbx.enter("b1", carol)
+    scene.play()
+    ended = scene.fact(FactKind.TALK_ENDED)
+    assert set(ended.audience) == {"alice", "bob"}
+    later = [fact for fact in scene.facts[scene.facts.index(ended) + 1 :] if fact.kind.startswith(("talk.", "record."))]
+    assert later
+    assert all("bob" not in fact.audience for fact in later)
 
 
 def test_a_stop_is_answered_when_the_file_is_closed() -> None:

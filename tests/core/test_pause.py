@@ -86,10 +86,31 @@ def test_who_may_not_pause_is_told_so_and_nothing_changes() -> None:
 def test_who_has_left_the_call_and_who_never_was_on_it_pauses_nothing() -> None:
     scene, alice, bob = talking(ONE % "")
     next_partner(scene, bob, "carol")
-    for user, role, of in (("bob", Role.USER, ""), ("dave", Role.SUPERVISOR, "alice")):
-        scene.ask(Verb.PAUSE, alice, user, role, of=of)
-        assert scene.code == "pause-not-allowed"
+    scene.ask(Verb.PAUSE, alice, "bob")
+    assert scene.code == "no-such-channel"
+    scene.ask(Verb.PAUSE, alice, "dave", Role.SUPERVISOR, of="alice")
+    assert scene.code == "pause-not-allowed"
     assert RECORDING in now(scene).values()
+
+
+def test_a_users_pause_does_not_end_the_pause_of_an_admin_of_the_same_name() -> None:
+    """alice has an admin's token and a user's. Rule 6 resumes by itself, and alice pauses it again as a user."""
+    own = "rules:\n  - {id: 2, name: Nobody may, record: always}\n  - {id: 6, name: Own, record: on-demand%s}\n"
+    scene, alice, _ = talking(own % ", pause_at_most: 2s")
+    scene.ask(Verb.START, alice, "alice")
+    scene.ask(Verb.PAUSE, alice, "alice", Role.ADMIN)
+    scene.tick(3)
+    assert now(scene) == {2: PAUSED, 6: RECORDING}
+    scene.ask(Verb.PAUSE, alice, "alice")
+    assert now(scene) == {2: PAUSED, 6: PAUSED}
+
+
+def test_a_pause_that_is_over_before_asterisk_confirmed_it_is_not_answered_as_one() -> None:
+    scene, alice, _ = talking(ONE % ", pause_at_most: 2s")
+    scene.answers = False
+    scene.ask(Verb.PAUSE, alice, "alice")
+    scene.tick(3)
+    assert scene.code == "not-confirmed"
 
 
 def test_the_answer_comes_when_every_section_is_silent() -> None:

@@ -49,9 +49,10 @@ WITHOUT_CAROL = {
     "redirect-again-and-again",
 }
 """Some in which Carol has one talk of several: played once more, with a rule that says never of hers."""
-LOST_S = 0.11
-"""One window of 100 ms in a flow: where one section takes over from another within a talk of three, or a packet comes
-late, a voice may be missing (2 windows of 14,600; measured). What is kept counts it as lost all the same."""
+LOST_S = 0.31
+"""Three windows of 100 ms in a flow. Where one section takes over from another within a talk of three, or a packet
+comes late, a voice may be missing in one (2 windows of 14,600; measured); a busy machine follows a talk later. What is
+kept counts it as lost all the same, and of all talk no more than 1 % may be."""
 # They wait for their turn in the lanes, which have deadlines of their own.
 pytestmark = pytest.mark.timeout(1800)
 

@@ -113,6 +113,14 @@ def test_what_a_wav_is_too_long_is_no_double_recording() -> None:
     assert faults(replace(first, stopped=ZERO + 2.0), second) == []
 
 
+def test_a_section_that_is_still_being_stopped_in_the_next_talk_is_no_double_recording() -> None:
+    truth = two_parties().truth()
+    before, late = section(1, 0.2, 1.4, "alice", "bob"), section(1, 0.2, 2.6, "alice", "bob")
+    now = section(2, 1.0, 3.0, "alice", "bob", file=2)
+    assert not any("the same" in fault for fault in judge(truth, [before, now]).faults)
+    assert any("the same" in fault for fault in judge(truth, [late, now]).faults)
+
+
 def test_two_talks_at_one_time_are_no_double_recording() -> None:
     script = two_parties()
     script.leg(5, "carol", linked=9)
