@@ -6,10 +6,12 @@ fails with CI=true, so that a green run never hides that nothing real was tested
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.network import keys
 from tests.network.chroot import SUITE, NoAsteriskError, ensure_chroot
 from tests.network.network import Network
 
@@ -45,22 +47,47 @@ def asterisk_chroot(request: pytest.FixtureRequest) -> Path:
     pytest.skip(chroot)
 
 
-@pytest.fixture(scope="session")
-def _running(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    network = Network(work=tmp_path_factory.mktemp("network"))
+@contextmanager
+def _started(network: Network, chroot: Path) -> Iterator[Network]:
     try:
-        network.launch(asterisk_chroot)
+        network.launch(chroot)
         network.wait_ready()
         yield network
     finally:
         network.stop()
 
 
+@asynccontextmanager
+async def _connected(network: Network) -> AsyncIterator[Network]:
+    await network.connect()
+    try:
+        yield network
+    finally:
+        await network.disconnect()
+
+
+@pytest.fixture(scope="session")
+def _running(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with _started(Network(work=tmp_path_factory.mktemp("network")), asterisk_chroot) as network:
+        yield network
+
+
 @pytest.fixture
 async def network(_running: Network) -> AsyncIterator[Network]:
     """The telephone network, idle, with all phones answering; one for the whole run, connected anew for each test."""
-    await _running.connect()
-    try:
-        yield _running
-    finally:
-        await _running.disconnect()
+    async with _connected(_running) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def _running_with_keys(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    work = tmp_path_factory.mktemp("keys")
+    with _started(Network(work=work, pbx_extra=keys.PBX_EXTRA), asterisk_chroot) as network:
+        yield network
+
+
+@pytest.fixture
+async def keys_network(_running_with_keys: Network) -> AsyncIterator[Network]:
+    """Such a network whose phones have recbridge's keys (`tests.network.keys`)."""
+    async with _connected(_running_with_keys) as connected:
+        yield connected

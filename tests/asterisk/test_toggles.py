@@ -3,51 +3,26 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.inbox import Connected
-from bridge.asterisk.snippets import extensions_conf, features_conf, manager_conf
 from bridge.asterisk.wire import RawMessage
 from bridge.core.ids import Uniqueid
 from bridge.core.messages import DTMF, CallRecordToggled, ChannelHungUp, DigitPressed, Event, RecordToggled, parse
 from tests.network.config import BRIDGE_SECRET, BRIDGE_USER
+from tests.network.keys import KEYS_SECRET, KEYS_USER
 from tests.network.network import Network
 from tests.network.tones import heard
 
-KEYS_USER, KEYS_SECRET = "keys", "keys-secret"
-
-
-@pytest.fixture(scope="module")
-def configured(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    text = manager_conf(KEYS_USER, KEYS_SECRET, dtmf=True)
-    user = text[text.index(f"[{KEYS_USER}]") :]
-    extra = {
-        "manager.conf": user,
-        "features.conf": features_conf(),
-        "extensions.conf": extensions_conf() + "[internal]\ninclude => recbridge\n",
-    }
-    network = Network(work=tmp_path_factory.mktemp("keys"), pbx_extra=extra)
-    try:
-        network.launch(asterisk_chroot)
-        network.wait_ready()
-        yield network
-    finally:
-        network.stop()
-
 
 @pytest.fixture
-async def net(configured: Network) -> AsyncIterator[Network]:
-    await configured.connect()
-    try:
-        yield configured
-    finally:
-        await configured.disconnect()
+def net(keys_network: Network) -> Network:
+    return keys_network
 
 
 async def leg(net: Network, name: str) -> str:

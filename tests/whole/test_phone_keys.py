@@ -2,20 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.asterisk.snippets import FEATURE, extensions_conf, features_conf, manager_conf
+from bridge.asterisk.snippets import FEATURE
 from tests.demo.daemon import Daemon
 from tests.network import tones
+from tests.network.keys import KEYS_SECRET, KEYS_USER
 from tests.network.network import Network
 from tests.whole.test_main_job import wav
 from tests.whole.test_on_demand import finished, running, talking
 
-USER, SECRET = "keys", "keys-secret"
 RULES = """\
 rules:
   - {id: 1, name: Bob if he likes, record: on-demand, when: {user: bob}}
@@ -24,37 +23,18 @@ rules:
 """
 
 
-@pytest.fixture(scope="module")
-def configured(asterisk_chroot: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    text = manager_conf(USER, SECRET, dtmf=True)
-    extra = {
-        "manager.conf": text[text.index(f"[{USER}]") :],
-        "features.conf": features_conf(),
-        "extensions.conf": extensions_conf() + "[internal]\ninclude => recbridge\n",
-    }
-    network = Network(work=tmp_path_factory.mktemp("phone-keys"), pbx_extra=extra)
-    try:
-        network.launch(asterisk_chroot)
-        network.wait_ready()
-        yield network
-    finally:
-        network.stop()
-
-
 @pytest.fixture
-async def network(configured: Network) -> AsyncIterator[Network]:
-    await configured.connect()
-    try:
-        yield configured
-    finally:
-        await configured.disconnect()
+def network(keys_network: Network) -> Network:
+    return keys_network
 
 
 def house(network: Network, folder: Path, extra: str = "") -> Daemon:
     rules = folder / "rules"
     rules.mkdir()
     (rules / "10-test.yml").write_text(RULES)
-    return Daemon(folder / "bridge", network.pbx_ami_port, network.spool, USER, SECRET, rules=rules, extra=extra)
+    return Daemon(
+        folder / "bridge", network.pbx_ami_port, network.spool, KEYS_USER, KEYS_SECRET, rules=rules, extra=extra
+    )
 
 
 async def facts(daemon: Daemon, *kinds: str) -> list[dict[str, Any]]:
