@@ -171,6 +171,6 @@ async def test_dialling_the_extension_is_told_by_itself_and_by_its_user_event(ne
     assert told[Uniqueid(alice)] >= 2
 
 
-def test_the_printed_features_are_loaded_as_printed(configured: Network) -> None:
-    assert re.search(r"^recbridge\s+no def\s+\*3\s*$", configured.cli("features show"), re.MULTILINE)
-    assert "DYNAMIC_FEATURES=recbridge" in configured.cli("dialplan show globals")
+async def test_the_printed_features_are_loaded_as_printed(net: Network) -> None:
+    assert re.search(r"^recbridge\s+no def\s+\*3\s*$", net.cli("features show"), re.MULTILINE)
+    assert "DYNAMIC_FEATURES=recbridge" in net.cli("dialplan show globals")
