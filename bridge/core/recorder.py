@@ -1,6 +1,7 @@
 """What happens goes in, what to keep and what to do comes out: which rules apply to which stretch of which call.
 
-`Recorder.handle(event, now)` is the only way in. It holds what runs now; what is over is kept by the store.
+`Recorder.handle(event, now)` is the only way in. It holds what runs now; what is over is kept by the store. Over 300
+lines: each change of a call or talk has its few lines here, and they share the same stretches.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
