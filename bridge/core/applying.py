@@ -20,6 +20,10 @@ class Kept:
     rule: Rule
     users: frozenset[Identity]
 
+    def with_users_of(self, other: "Kept") -> "Kept":
+        """This rule, which holds for the users of both."""
+        return Kept(self.rule, self.users | other.users)
+
     def holds_for(self, users: frozenset[Identity]) -> bool:
         """Whether it applies to a talk of these users."""
         return self.rule.follow is Follow.CALL or not self.users.isdisjoint(users)
@@ -71,9 +75,9 @@ class Applies:
 
     def _keep(self, kept: dict[RuleId, Kept], rules: Sequence[Rule], users: frozenset[Identity]) -> None:
         for rule in rules:
-            held = self._named.get(rule.id, frozenset()) & users
+            now = Kept(rule, self._named.get(rule.id, frozenset()) & users)
             before = kept.get(rule.id)
-            kept[rule.id] = Kept(rule, held | before.users if before is not None else held)
+            kept[rule.id] = now.with_users_of(before) if before is not None else now
 
     def joined(self, call: c.Call, gone: c.Call) -> None:
         """Two calls are one."""
@@ -81,7 +85,7 @@ class Applies:
             for rule_id, one in rules.pop(gone.call_id, {}).items():
                 kept = rules.setdefault(call.call_id, {})
                 other = kept.get(rule_id)
-                kept[rule_id] = Kept(other.rule, other.users | one.users) if other is not None else one
+                kept[rule_id] = other.with_users_of(one) if other is not None else one
 
     def over(self, call: c.Call) -> None:
         """The call is over."""

@@ -16,7 +16,7 @@ from bridge.core.pauses import Pauses
 from bridge.core.records import FactKind, Section
 from bridge.core.rule import Rule
 from bridge.core.sectioner import Stretch
-from bridge.core.stage import Asker, Stage, active_rules
+from bridge.core.stage import Asker, Stage, active_rules, note_done
 
 
 class Control:
@@ -107,10 +107,6 @@ class Control:
         personal, audience = {"identity": asker.identity}, (asker.identity,) if asker.identity else ()
         self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, data, personal, audience=audience)
 
-    def _note(self, kind: FactKind, call: c.Call, asker: Asker, rules: Iterable[RuleId], now: datetime) -> None:
-        data = {"by": asker.by, "rules": sorted(rules)}
-        self._stage.note(kind, now, call, data, {"identity": asker.identity})
-
     # Starting and stopping
 
     def _stretch_of(self, channel: c.Channel) -> Stretch | None:
@@ -135,7 +131,7 @@ class Control:
         record = self._stage.sectioner.record_of(stretch)
         for rule_id in new:
             self.demands.put(call, record, rule_id, asker.identity, now)
-        self._note(FactKind.RECORD_STARTED, call, asker, new, now)
+        note_done(self._stage, FactKind.RECORD_STARTED, call, asker, new, now=now)
         self._stage.arrange(call, now)
         return new
 
@@ -164,7 +160,7 @@ class Control:
             if active_rules(self._stage, call):
                 raise e.AutomaticRecordingError("the system records this by itself: it cannot be stopped")
             raise e.NotRecordingError("nothing is recorded on demand here")
-        self._note(FactKind.RECORD_STOPPED, call, asker, mine, now)
+        note_done(self._stage, FactKind.RECORD_STOPPED, call, asker, mine, now=now)
         self._end_demands(call, mine, now)
         active = active_rules(self._stage, call)
         return [rule_id for rule_id in mine if rule_id not in active]  # the system may record by that rule by now

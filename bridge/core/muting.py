@@ -1,6 +1,6 @@
 """Sections that fall silent and go on: MixMonitorMute, and what Asterisk says to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from bridge.core import decisions as d
@@ -48,9 +48,7 @@ class Muting:
 
     def give_up(self, section: Section, now: datetime) -> None:
         """It should be silent by now."""
-        self._unsure.add(section.key)
-        self._book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "not-paused"})
-        self._failed(section, now)
+        self._doubt(section, {"alarm": "not-paused"}, now)
 
     def answered(self, report: d.MuteAnswered, now: datetime) -> None:
         """Asterisk has confirmed."""
@@ -63,7 +61,10 @@ class Muting:
         """It has not: nobody knows what the section writes."""
         section = self._book.get(report.key)
         if section is not None and section.state in RUNNING:
-            self._unsure.add(section.key)
             alarm = "not-paused" if report.muted else "not-resumed"
-            self._book.note(FactKind.SECTION_ALARM, section, now, {"alarm": alarm, "code": report.code})
-            self._failed(section, now)
+            self._doubt(section, {"alarm": alarm, "code": report.code}, now)
+
+    def _doubt(self, section: Section, alarm: Mapping[str, str], now: datetime) -> None:
+        self._unsure.add(section.key)
+        self._book.note(FactKind.SECTION_ALARM, section, now, alarm)
+        self._failed(section, now)

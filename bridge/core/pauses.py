@@ -1,6 +1,6 @@
 """What is paused in which call, by whom, and until when."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from bridge.core.ids import CallId, Identity, RuleId
 from bridge.core.records import Demand, FactKind, Pause
 from bridge.core.rule import Pause as MayPause
 from bridge.core.rule import Rule
-from bridge.core.stage import Asker, Stage, active_rules, running_sections, users_on
+from bridge.core.stage import Asker, Stage, active_rules, note_done, running_sections, users_on
 from bridge.core.store import EndPause, PutPause
 
 
@@ -72,7 +72,7 @@ class Pauses:
         # What the same one has paused with an admin's token stays paused.
         admin = asker.admin or (before is not None and before.admin)
         self._keep(call, Pause(record, call.call_id, asker.identity, admin, now))
-        self._note(FactKind.RECORD_PAUSED, call, asker, mine, now)
+        note_done(self._stage, FactKind.RECORD_PAUSED, call, asker, mine, now=now)
         self._mute(call)
         return list(mine)
 
@@ -88,7 +88,7 @@ class Pauses:
         rules = [rule_id for rule_id, rule in active.items() if any(self._covers(pause, call, rule) for pause in mine)]
         for pause in mine:
             self._end(call, pause)
-        self._note(FactKind.RECORD_RESUMED, call, asker, rules, now)
+        note_done(self._stage, FactKind.RECORD_RESUMED, call, asker, rules, now=now)
         self.go_on(call, now)
         return rules
 
@@ -131,10 +131,6 @@ class Pauses:
             del self._pauses[call.call_id]
         self._out.append(EndPause(pause.record_id, pause.by))
 
-    def _note(self, kind: FactKind, call: c.Call, asker: Asker, rules: Iterable[RuleId], now: datetime) -> None:
-        data = {"by": asker.by, "rules": sorted(rules)}
-        self._stage.note(kind, now, call, data, {"identity": asker.identity})
-
     # Time
 
     def wake_at(self) -> datetime | None:
@@ -149,7 +145,9 @@ class Pauses:
                 continue
             resumed = replace(pause, resumed=(*pause.resumed, *over))
             self._keep(call, resumed)
-            self._note(FactKind.RECORD_RESUMED, call, Asker(pause.by, pause.admin, "pause_at_most"), over, now)
+            note_done(
+                self._stage, FactKind.RECORD_RESUMED, call, Asker(pause.by, pause.admin, "pause_at_most"), over, now=now
+            )
             self._drop_if_idle(call, resumed)
             self.go_on(call, now)
 

@@ -6,31 +6,23 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bridge.core import calls as c
-from bridge.core import journal
+from bridge.core import journal, stage
 from bridge.core import messages as m
 from bridge.core.control import Control
 from bridge.core.decisions import Decision
 from bridge.core.ids import Identity, Uniqueid
-from bridge.core.people import People, UserFlags
+from bridge.core.people import UserFlags
 from bridge.core.presses import Presses
 from bridge.core.records import FactKind
 from bridge.core.store import PutUserFlags
-from bridge.core.tracker import CallTracker
 
 _CALL_FLAGS = tuple(one.name for one in fields(UserFlags) if one.name.startswith("call_record_"))
 
 
-class Stage(Protocol):
+class Stage(stage.Stage, Protocol):
     """The recorder, as far as it is asked here."""
 
-    tracker: CallTracker
     control: Control
-    people: People
-
-    def note(
-        self, kind: FactKind, at: datetime, call: c.Call, data: Mapping[str, Any], personal: Mapping[str, str]
-    ) -> None:
-        """Keep a fact about a call."""
 
 
 class Phones:
@@ -38,13 +30,13 @@ class Phones:
 
     def __init__(
         self,
-        stage: Stage,
+        recorder: Stage,
         out: list[Decision],
         flags: Mapping[Identity, UserFlags],
         queue_toggles: Mapping[str, bool],
     ) -> None:
         self.flags = dict(flags)
-        self._stage = stage
+        self._stage = recorder
         self._out = out
         self._queue_toggles = queue_toggles
         self._presses = Presses()

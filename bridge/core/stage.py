@@ -1,6 +1,6 @@
 """What those who act on a running call know of the recorder, and who it is that wants something."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -54,6 +54,13 @@ class Stage(Protocol):
         audience: Collection[Identity] | None = None,
     ) -> None:
         """Keep a fact about a call, for those whom it concerns now unless others are named."""
+
+
+def note_done(
+    stage: Stage, kind: FactKind, call: c.Call, asker: Asker, rules: Iterable[RuleId], *, now: datetime
+) -> None:
+    """Note what somebody has done to these rules of a call."""
+    stage.note(kind, now, call, {"by": asker.by, "rules": sorted(rules)}, {"identity": asker.identity})
 
 
 def active_rules(stage: Stage, call: c.Call) -> dict[RuleId, Rule]:
