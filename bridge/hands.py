@@ -14,8 +14,11 @@ from bridge.core.decisions import (
     FileInspected,
     FileUnreadable,
     FileWatched,
+    FindMixMonitor,
     InspectFile,
     MixMonitorAccepted,
+    MixMonitorFound,
+    MixMonitorNotSought,
     MixMonitorProbed,
     MixMonitorRefused,
     MuteAnswered,
@@ -67,6 +70,8 @@ class Hands:
                     return await self._mute(act)
                 case ProbeMixMonitor():
                     return await self._probe(act)
+                case FindMixMonitor():
+                    return await self._find(act)
                 case WatchFile():
                     return await self._watch(act)
                 case InspectFile():
@@ -127,12 +132,26 @@ class Hands:
         return MuteAnswered(self._clock(), act.key, act.muted)
 
     async def _probe(self, act: ProbeMixMonitor) -> Report:
+        path, mixmonitor_id = self._spool.asterisk_path(act.wav.mixed), MixMonitorId(act.mixmonitor_id)
         try:
-            running = await mixmonitor.runs(self._connection, act.leg, MixMonitorId(act.mixmonitor_id), muted=act.muted)
+            running = await mixmonitor.runs(self._connection, act.leg, path, mixmonitor_id)
         except AsteriskError as error:
             log.warning("mixmonitor-not-probed", section=_name(act.key), code=error.code, problem=error.message)
             running = True
         return MixMonitorProbed(self._clock(), act.key, running)
+
+    async def _find(self, act: FindMixMonitor) -> Report:
+        path = self._spool.asterisk_path(act.wav.mixed)
+        try:
+            if act.mixmonitor_id is None:
+                found = await mixmonitor.find(self._connection, act.leg, path, act.key.rule_id)
+            else:
+                known = MixMonitorId(act.mixmonitor_id)
+                found = known if await mixmonitor.runs(self._connection, act.leg, path, known) else None
+        except AsteriskError as error:
+            log.warning("mixmonitor-not-sought", section=_name(act.key), code=error.code, problem=error.message)
+            return MixMonitorNotSought(self._clock(), act.key, error.code)
+        return MixMonitorFound(self._clock(), act.key, found)
 
     async def _watch(self, act: WatchFile) -> Report:
         here = self._spool.local_path(act.wav.mixed)
@@ -181,6 +200,8 @@ def _gave_up(act: Act, at: datetime, message: str) -> Report:
             return MuteUnanswered(at, act.key, act.muted, "internal-error")
         case ProbeMixMonitor():
             return MixMonitorProbed(at, act.key, runs=True)
+        case FindMixMonitor():
+            return MixMonitorNotSought(at, act.key, "internal-error")
         case WatchFile():
             return FileWatched(at, act.key, seen=False)
         case InspectFile():

@@ -13,6 +13,9 @@ from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.manager import Response
 from bridge.core.decisions import (
     FileWatched,
+    FindMixMonitor,
+    MixMonitorFound,
+    MixMonitorNotSought,
     MixMonitorProbed,
     MixMonitorRefused,
     MuteAnswered,
@@ -126,22 +129,62 @@ async def test_a_mute_that_is_refused_is_never_reported_as_done(tmp_path: Path, 
     assert (report.key, report.muted, report.code) == (KEY, True, "asterisk-refused")
 
 
+OURS = "/2026/03/02/1.wav"
+
+
+@asynccontextmanager
+async def hands_on_variables(tmp_path: Path, values: dict[str, str]) -> AsyncIterator[Hands]:
+    """Hands on an Asterisk whose Getvar knows these values; the file of ours ends in OURS."""
+
+    def getvar(fake: FakeAsterisk, action: Action) -> bytes:
+        value = values.get(action.get("Variable"), "")
+        words = {"gone": "No such channel", "denied": "Permission denied"}.get(value)
+        if words is not None:
+            return fake.no(action, words)
+        return fake.yes(action, f"Value: {value.replace('OURS', f'{tmp_path}{OURS}')}")
+
+    async with hands_on(tmp_path) as (hands, fake):
+        fake.answers["Getvar"] = getvar
+        yield hands
+
+
 @pytest.mark.parametrize(
-    ("refusals", "runs"),
-    [
-        ({}, True),
-        ({"MixMonitorMute": "No such channel"}, False),
-        ({"MixMonitorMute": "Cannot set mute flag"}, False),
-        ({"MixMonitorMute": "Permission denied"}, True),
-    ],
+    ("file", "runs"), [("OURS", True), ("", False), ("gone", False), ("/another/file.wav", False), ("denied", True)]
 )
-async def test_a_probe_says_gone_only_where_asterisk_says_so(
-    tmp_path: Path, refusals: dict[str, str], runs: bool
-) -> None:
-    async with hands_on(tmp_path, **refusals) as (hands, _):
-        report = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=False))
+async def test_a_probe_says_gone_only_where_asterisk_says_so(tmp_path: Path, file: str, runs: bool) -> None:
+    async with hands_on_variables(tmp_path, {"MIXMONITOR(0x1,filename)": file}) as hands:
+        report = await hands.perform(ProbeMixMonitor(KEY, LEG, Wav(OURS[1:]), "0x1"))
     assert isinstance(report, MixMonitorProbed)
     assert (report.key, report.runs) == (KEY, runs)
+
+
+@pytest.mark.parametrize(
+    ("known", "values", "found"),
+    [
+        (None, {"RECBRIDGE_MIXMONITOR_1": "0x7f", "MIXMONITOR(0x7f,filename)": "OURS"}, "0x7f"),
+        (None, {"RECBRIDGE_MIXMONITOR_1": "0x7f", "MIXMONITOR(0x7f,filename)": "/before/it.wav"}, None),
+        (None, {"RECBRIDGE_MIXMONITOR_1": "0x7f"}, None),
+        (None, {"RECBRIDGE_MIXMONITOR_1": "what,a caller set)"}, None),
+        (None, {}, None),
+        (None, {"RECBRIDGE_MIXMONITOR_1": "gone"}, None),
+        ("0x5", {"MIXMONITOR(0x5,filename)": "OURS", "RECBRIDGE_MIXMONITOR_1": "0x7f"}, "0x5"),
+        ("0x5", {"RECBRIDGE_MIXMONITOR_1": "0x7f", "MIXMONITOR(0x7f,filename)": "OURS"}, None),
+    ],
+)
+async def test_a_mixmonitor_is_found_by_the_file_that_it_writes(
+    tmp_path: Path, known: str | None, values: dict[str, str], found: str | None
+) -> None:
+    async with hands_on_variables(tmp_path, values) as hands:
+        report = await hands.perform(FindMixMonitor(KEY, LEG, Wav(OURS[1:]), known))
+    assert isinstance(report, MixMonitorFound)
+    assert (report.key, report.mixmonitor_id) == (KEY, found)
+
+
+async def test_what_asterisk_will_not_say_is_not_taken_for_an_answer(tmp_path: Path) -> None:
+    async with hands_on_variables(tmp_path, {"RECBRIDGE_MIXMONITOR_1": "denied"}) as hands:
+        report = await hands.perform(FindMixMonitor(KEY, LEG, Wav(OURS[1:]), None))
+    assert isinstance(report, MixMonitorNotSought)
+    assert (report.key, report.code) == (KEY, "asterisk-refused")
 
 
 async def test_without_asterisk_a_mute_is_unanswered_and_what_ran_counts_as_running(tmp_path: Path) -> None:
@@ -149,7 +192,7 @@ async def test_without_asterisk_a_mute_is_unanswered_and_what_ran_counts_as_runn
     try:
         hands = Hands(AmiConnection("127.0.0.1", 1, "bridge", "x"), Spool(tmp_path, "/spool"), inspector, utc_now)
         muted = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted=True))
-        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=True))
+        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, Wav(OURS[1:]), "0x1"))
     finally:
         await inspector.close()
     assert isinstance(muted, MuteUnanswered)
@@ -167,7 +210,7 @@ async def test_our_own_mistake_is_reported_as_the_worse_case(tmp_path: Path) -> 
     try:
         hands = Hands(Mistaken("127.0.0.1", 1, "bridge", "x"), Spool(tmp_path, "/spool"), inspector, utc_now)
         muted = await hands.perform(MuteMixMonitor(KEY, LEG, "0x1", muted=False))
-        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, "0x1", muted=True))
+        probed = await hands.perform(ProbeMixMonitor(KEY, LEG, Wav(OURS[1:]), "0x1"))
     finally:
         await inspector.close()
     assert isinstance(muted, MuteUnanswered)

@@ -88,12 +88,12 @@ class MuteMixMonitor:
 
 @dataclass(frozen=True, slots=True)
 class ProbeMixMonitor:
-    """See whether the MixMonitor with this id still runs on `leg`; `muted` is how it is, and stays."""
+    """See whether the MixMonitor with this id still runs on `leg`, and writes the section's file."""
 
     key: SectionKey
     leg: Uniqueid
+    wav: Wav
     mixmonitor_id: str
-    muted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,27 @@ class WatchFile:
 
 @dataclass(frozen=True, slots=True)
 class InspectFile:
-    """Wait until Asterisk has closed what it wrote, make the WAV out of it, open and measure that."""
+    """Wait until Asterisk has closed what it wrote, make the WAV out of it, open and measure that.
+
+    `abandoned`: nobody writes any more (Asterisk is gone), so an unfinished header is repaired without waiting.
+    """
 
     key: SectionKey
     wav: Wav
+    abandoned: bool = False
 
 
-Act = StartMixMonitor | StopMixMonitor | MuteMixMonitor | ProbeMixMonitor | WatchFile | InspectFile
+@dataclass(frozen=True, slots=True)
+class FindMixMonitor:
+    """See whether the section's MixMonitor runs on `leg`, by the file that it writes; its id, where it is known."""
+
+    key: SectionKey
+    leg: Uniqueid
+    wav: Wav
+    mixmonitor_id: str | None
+
+
+Act = StartMixMonitor | StopMixMonitor | MuteMixMonitor | ProbeMixMonitor | FindMixMonitor | WatchFile | InspectFile
 ACTS: Final = get_args(Act)
 """Its types, for isinstance."""
 Decision = Change | Act | Answer
@@ -183,6 +197,24 @@ class MixMonitorProbed:
 
 
 @dataclass(frozen=True, slots=True)
+class MixMonitorFound:
+    """The section's MixMonitor runs under this id; None: it does not run."""
+
+    at: datetime
+    key: SectionKey
+    mixmonitor_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MixMonitorNotSought:
+    """Asterisk could not be asked whether it runs."""
+
+    at: datetime
+    key: SectionKey
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileWatched:
     """Whether the WAV was seen in time."""
 
@@ -193,11 +225,12 @@ class FileWatched:
 
 @dataclass(frozen=True, slots=True)
 class FileInspected:
-    """The WAV is whole, and this is in it."""
+    """The WAV is whole, and this is in it. `repaired` are the files whose headers had to be repaired, as in the Wav."""
 
     at: datetime
     key: SectionKey
     report: AudioReport
+    repaired: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +258,8 @@ Report = (
     | MuteAnswered
     | MuteUnanswered
     | MixMonitorProbed
+    | MixMonitorFound
+    | MixMonitorNotSought
     | FileWatched
     | FileInspected
     | FileUnreadable

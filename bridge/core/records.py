@@ -63,9 +63,10 @@ class Section:
     """One MixMonitor run, one WAV.
 
     `path` is relative to the spool. `leg` is the channel that MixMonitor runs on. `participants` are the users who
-    took part in its talk, so far. `reason` is a code that says why it failed or was lost. `stereo` has the leg on the
-    left if `leg_is_left`, else on the right, and the others on the other side; `keep_s` is how long the rule wants it
-    kept, None where the rule does not say.
+    took part in its talk, so far, `parties` the channels that were connected in it last. `reason` is a code that says
+    why it failed or was lost. `stereo` has the leg on the left if `leg_is_left`, else on the right, and the others on
+    the other side; `keep_s` is how long the rule wants it kept, None where the rule does not say. `deleted_at` is when
+    its file was deleted: the section stays as a tombstone.
     """
 
     record_id: RecordId
@@ -92,6 +93,8 @@ class Section:
     leg_is_left: bool = False
     rate_hz: int = 8000
     keep_s: float | None = None
+    parties: tuple[Uniqueid, ...] = ()
+    deleted_at: datetime | None = None
 
     @property
     def key(self) -> SectionKey:
@@ -117,6 +120,9 @@ class FactKind(StrEnum):
     SECTION_FAILED = "section.failed"
     SECTION_LOST = "section.lost"
     SECTION_ALARM = "section.alarm"
+    SECTION_ADOPTED = "section.adopted"
+    SECTION_REPAIRED = "section.repaired"
+    SECTION_DELETED = "section.deleted"
     FOREIGN_MIXMONITOR = "mixmonitor.foreign"
     LEG_COMPROMISE = "section.least-bad-leg"
     RECORD_OFFERED = "record.offered"
@@ -128,6 +134,16 @@ class FactKind(StrEnum):
     USER_FLAGS_SET = "user.flags"
     JOURNAL_ENTRY = "journal.entry"
     RULES_LOADED = "rules.loaded"
+    HOLD_SET = "hold.set"
+    HOLD_RELEASED = "hold.released"
+    PERSON_ERASED = "person.erased"
+    FILE_QUARANTINED = "file.quarantined"
+    SPOOL_TROUBLE = "spool.trouble"
+    SPOOL_WELL = "spool.well"
+    DATABASE_TROUBLE = "database.trouble"
+    DATABASE_WELL = "database.well"
+    RECBRIDGE_STARTED = "recbridge.started"
+    RECBRIDGE_STOPPED = "recbridge.stopped"
     ASTERISK_CONNECTED = "asterisk.connected"
     ASTERISK_LOST = "asterisk.lost"
 

@@ -90,6 +90,8 @@ class Replay:
                     self._handle(d.MuteAnswered(now, decision.key, decision.muted), now)
                 case d.ProbeMixMonitor():
                     self._handle(d.MixMonitorProbed(now, decision.key, runs=True), now)
+                case d.FindMixMonitor():
+                    self._handle(d.MixMonitorFound(now, decision.key, decision.mixmonitor_id), now)
                 case d.WatchFile():
                     self._handle(d.FileWatched(now, decision.key, seen=True), now)
                 case d.InspectFile():

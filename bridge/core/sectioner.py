@@ -503,8 +503,7 @@ class Sectioner:
         for section in self.book.on_leg(leg):
             if section.state in RUNNING and section.mixmonitor_id is not None:
                 self._suspect[section.key] = theirs
-                muted = self.muting.is_muted(section)
-                self._out.append(d.ProbeMixMonitor(section.key, leg, section.mixmonitor_id, muted))
+                self._out.append(d.ProbeMixMonitor(section.key, leg, d.wav_of(section), section.mixmonitor_id))
         return theirs
 
     def _probed(self, report: d.MixMonitorProbed, now: datetime) -> None:

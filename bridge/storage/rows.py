@@ -108,6 +108,8 @@ def section_row(section: Section, systemname: str) -> Row:
             "leg_is_left": section.leg_is_left,
             "rate_hz": section.rate_hz,
             "keep_s": section.keep_s,
+            "parties": json_in(section.parties),
+            "deleted_at": time_in(section.deleted_at),
         }
     )
 
@@ -154,6 +156,8 @@ def section_of(row: sqlite3.Row) -> Section:
         leg_is_left=bool(row["leg_is_left"]),
         rate_hz=row["rate_hz"],
         keep_s=row["keep_s"],
+        parties=tuple(json.loads(row["parties"])),
+        deleted_at=_time_or_none(row["deleted_at"]),
     )
 
 

@@ -29,12 +29,14 @@ FACT_BOUNDS = "SELECT coalesce((SELECT min(number) FROM facts), 1), coalesce((SE
 PUT_SECTION = """
 INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type, owner, leg, leg_channel, headchannel,
     tailchannel, path, requested_at, started_at, ended_at, tags, mixmonitor_id, reason, duration_s, size_bytes,
-    sample_rate_hz, channels, peak, rms, sha256, stereo, leg_is_left, rate_hz, keep_s)
+    sample_rate_hz, channels, peak, rms, sha256, stereo, leg_is_left, rate_hz, keep_s, parties,
+    deleted_at)
 VALUES (CAST(:systemname AS TEXT), CAST(:record_id AS TEXT), :rule_id, :file, CAST(:call_id AS TEXT), :state, :type,
     CAST(:owner AS TEXT), CAST(:leg AS TEXT), CAST(:leg_channel AS TEXT), CAST(:headchannel AS TEXT),
     CAST(:tailchannel AS TEXT), CAST(:path AS TEXT), :requested_at, :started_at, :ended_at, :tags,
     CAST(:mixmonitor_id AS TEXT), CAST(:reason AS TEXT), :duration_s, :size_bytes, :sample_rate_hz, :channels, :peak,
-    :rms, CAST(:sha256 AS TEXT), :stereo, :leg_is_left, :rate_hz, :keep_s)
+    :rms, CAST(:sha256 AS TEXT), :stereo, :leg_is_left, :rate_hz, :keep_s, :parties,
+    :deleted_at)
 ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     call_id = excluded.call_id, state = excluded.state, type = excluded.type, owner = excluded.owner,
     leg = excluded.leg, leg_channel = excluded.leg_channel, headchannel = excluded.headchannel,
@@ -43,7 +45,8 @@ ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     mixmonitor_id = excluded.mixmonitor_id, reason = excluded.reason, duration_s = excluded.duration_s,
     size_bytes = excluded.size_bytes, sample_rate_hz = excluded.sample_rate_hz, channels = excluded.channels,
     peak = excluded.peak, rms = excluded.rms, sha256 = excluded.sha256, stereo = excluded.stereo,
-    leg_is_left = excluded.leg_is_left, rate_hz = excluded.rate_hz, keep_s = excluded.keep_s
+    leg_is_left = excluded.leg_is_left, rate_hz = excluded.rate_hz, keep_s = excluded.keep_s,
+    parties = excluded.parties, deleted_at = excluded.deleted_at
 """
 FORGET_PARTICIPANTS = """
 DELETE FROM section_participants WHERE section =

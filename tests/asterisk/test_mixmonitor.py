@@ -34,7 +34,7 @@ class Asterisk:
             raw = RawMessage(f"Response: Success\r\nAsteriskVersion: {self.version}".encode(), at)
             return Response(success=True, message="", raw=raw)
         self.done.append((name, fields))
-        if name == "MixMonitorMute" and self.refusal:
+        if name in ("MixMonitorMute", "Getvar") and self.refusal:
             if must_succeed:
                 raise AsteriskRefusedError(self.refusal)
             return Response(success=False, message=self.refusal, raw=RawMessage(b"Response: Error", at))
@@ -86,9 +86,8 @@ async def test_stopping_always_names_the_one_that_is_meant() -> None:
 async def test_muting_names_the_one_that_is_meant_and_both_directions(muted: bool, state: str) -> None:
     asterisk = Asterisk()
     await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=muted)
-    assert await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=muted)
     fields = {"Channel": LEG, "MixMonitorID": "0x1", "Direction": "both", "State": state}
-    assert asterisk.done == [("MixMonitorMute", fields)] * 2
+    assert asterisk.done == [("MixMonitorMute", fields)]
 
 
 async def test_without_an_id_nothing_is_muted_or_asked_after() -> None:
@@ -96,7 +95,9 @@ async def test_without_an_id_nothing_is_muted_or_asked_after() -> None:
     with pytest.raises(InvalidAmiValueError):
         await mixmonitor.mute(asterisk, LEG, MixMonitorId(""), muted=True)
     with pytest.raises(InvalidAmiValueError):
-        await mixmonitor.runs(asterisk, LEG, MixMonitorId(""), muted=False)
+        await mixmonitor.runs(asterisk, LEG, PATH, MixMonitorId(""))
+    with pytest.raises(InvalidAmiValueError):
+        await mixmonitor.runs(asterisk, LEG, PATH, MixMonitorId("0x1,filename)"))
     assert asterisk.done == []
 
 
@@ -105,7 +106,6 @@ async def test_an_asterisk_that_takes_no_notice_of_the_id_is_told_nothing(versio
     asterisk = Asterisk(version=version)
     with pytest.raises(AsteriskRefusedError, match="cannot mute one MixMonitor"):
         await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=True)
-    assert await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=False)
     assert asterisk.done == []
 
 
@@ -117,13 +117,20 @@ async def test_an_asterisk_that_mutes_by_id_is_trusted(version: str) -> None:
 
 
 @pytest.mark.parametrize("refusal", ["No such channel", "Cannot set mute flag"])
-async def test_one_that_is_gone_does_not_run_and_cannot_be_muted(refusal: str) -> None:
+async def test_one_that_is_gone_cannot_be_muted(refusal: str) -> None:
     asterisk = Asterisk(refusal=refusal)
-    assert not await mixmonitor.runs(asterisk, LEG, MixMonitorId("0x1"), muted=False)
     with pytest.raises(AsteriskRefusedError, match=refusal):
         await mixmonitor.mute(asterisk, LEG, MixMonitorId("0x1"), muted=True)
 
 
 async def test_a_probe_that_asterisk_does_not_allow_is_no_answer() -> None:
     with pytest.raises(AsteriskRefusedError, match="Permission denied"):
-        await mixmonitor.runs(Asterisk(refusal="Permission denied"), LEG, MixMonitorId("0x1"), muted=False)
+        await mixmonitor.runs(Asterisk(refusal="Permission denied"), LEG, PATH, MixMonitorId("0x1"))
+
+
+async def test_what_runs_is_told_by_its_file() -> None:
+    asterisk = Asterisk(f"Value: {PATH}".encode())
+    assert await mixmonitor.runs(asterisk, LEG, PATH, MixMonitorId("0x1"))
+    assert not await mixmonitor.runs(asterisk, LEG, "/s/another.wav", MixMonitorId("0x1"))
+    fields = {"Channel": LEG, "Variable": "MIXMONITOR(0x1,filename)"}
+    assert asterisk.done == [("Getvar", fields)] * 2

@@ -41,19 +41,19 @@ async def test_one_falls_silent_in_all_its_files_and_no_other_does(network: Netw
         began = clock()
         await mixmonitor.mute(asterisk, leg, one, muted=True)
         silent_from = clock()
-        assert await mixmonitor.runs(asterisk, leg, one, muted=True)
+        assert await mixmonitor.runs(asterisk, leg, str(both), one)
         await asyncio.sleep(1)
         silent_until = clock()
         await mixmonitor.mute(asterisk, leg, one, muted=False)
         ended = clock()
-        assert await mixmonitor.runs(asterisk, leg, one, muted=False)
+        assert await mixmonitor.runs(asterisk, leg, str(both), one)
         await asyncio.sleep(1)
 
         await mixmonitor.stop(asterisk, leg, one)
-        assert not await mixmonitor.runs(asterisk, leg, one, muted=False)
-        assert not await mixmonitor.runs(asterisk, other, elder, muted=False)
-        assert not await mixmonitor.runs(asterisk, Uniqueid("1.1"), elder, muted=False)
-        assert await mixmonitor.runs(asterisk, leg, elder, muted=False)
+        assert not await mixmonitor.runs(asterisk, leg, str(both), one)
+        assert not await mixmonitor.runs(asterisk, other, str(older), elder)
+        assert not await mixmonitor.runs(asterisk, Uniqueid("1.1"), str(older), elder)
+        assert await mixmonitor.runs(asterisk, leg, str(older), elder)
         with pytest.raises(AsteriskRefusedError, match="Cannot set mute flag"):
             await mixmonitor.mute(asterisk, leg, one, muted=True)
         with pytest.raises(AsteriskRefusedError, match="No such channel"):
@@ -85,6 +85,6 @@ async def test_a_stop_without_an_id_takes_the_newest_and_a_probe_tells(network: 
             await mixmonitor.start(asterisk, leg, str(network.spool / f"stopped-{n}.wav"), RuleId(n)) for n in (1, 2)
         ]
         await network.pbx.action("StopMixMonitor", Channel=leg)  # somebody else's, as automixmon does it
-        assert await mixmonitor.runs(asterisk, leg, older, muted=False)
-        assert not await mixmonitor.runs(asterisk, leg, newer, muted=False)
+        assert await mixmonitor.runs(asterisk, leg, str(network.spool / "stopped-1.wav"), older)
+        assert not await mixmonitor.runs(asterisk, leg, str(network.spool / "stopped-2.wav"), newer)
         await call.hangup()

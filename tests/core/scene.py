@@ -119,6 +119,8 @@ class Scene:
                 self.take(d.MuteAnswered(now, act.key, act.muted), now)
             case d.ProbeMixMonitor():
                 self.take(d.MixMonitorProbed(now, act.key, runs=True), now)
+            case d.FindMixMonitor():
+                self.take(d.MixMonitorFound(now, act.key, act.mixmonitor_id or f"0x{len(self.acts):x}"), now)
             case d.WatchFile():
                 self.take(d.FileWatched(now, act.key, seen=True), now)
             case d.InspectFile():

@@ -57,7 +57,7 @@ def test_when_theirs_stops_ours_is_probed_and_goes_on() -> None:
     other(scene, alice, runs=True)
     other(scene, alice, runs=False)
     (probe,) = probes(scene)
-    assert (probe.leg, probe.mixmonitor_id, probe.muted) == (alice, "0x1", False)
+    assert (probe.leg, probe.mixmonitor_id) == (alice, "0x1")
     probed(scene, True)
     assert foreign(scene) == [("PJSIP/alice-1", True), ("PJSIP/alice-1", False)]
     assert (scene.states(), alarms(scene), scene.stops()) == ([(1, 1, "recording")], [], [])
@@ -115,28 +115,16 @@ def test_a_probe_whose_section_is_over_meanwhile_changes_nothing() -> None:
     assert (alarms(scene), len(scene.starts())) == ([], 1)
 
 
-def test_a_paused_section_is_probed_muted_and_what_was_stopped_does_not_begin_before_the_resume() -> None:
+def test_what_was_stopped_while_paused_does_not_begin_before_the_resume() -> None:
     scene, alice, _ = talking(PAUSABLE)
     scene.answers = True
     scene.ask(Verb.PAUSE, alice, "alice")
     scene.answers = False
     other(scene, alice, runs=False)
-    assert [probe.muted for probe in probes(scene)] == [True]
     probed(scene, False)
     assert scene.states() == [(1, 1, "closed")]
     scene.ask(Verb.RESUME, alice, "alice")
     assert scene.states() == [(1, 1, "closed"), (1, 2, "requested")]
-
-
-def test_a_probe_does_not_undo_a_mute_that_is_on_its_way() -> None:
-    scene, alice, _ = talking(PAUSABLE)
-    scene.ask(Verb.PAUSE, alice, "alice")
-    other(scene, alice, runs=False)
-    assert [probe.muted for probe in probes(scene)] == [True]
-    scene.answer(scene.mutes()[0], scene.pbx.now)
-    scene.ask(Verb.RESUME, alice, "alice")
-    other(scene, alice, runs=False)
-    assert [probe.muted for probe in probes(scene)] == [True, False]
 
 
 def test_ours_that_is_stopped_by_others_while_it_is_taken_over_does_not_end_the_recording() -> None:

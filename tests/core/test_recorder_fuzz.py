@@ -271,6 +271,10 @@ class World:
                 take(d.MuteUnanswered(now, act.key, act.muted, "asterisk-timeout"), now)
             case d.ProbeMixMonitor():
                 take(d.MixMonitorProbed(now, act.key, runs=well and act.leg in self.alive), now)
+            case d.FindMixMonitor() if well:
+                take(d.MixMonitorFound(now, act.key, act.mixmonitor_id if act.leg in self.alive else None), now)
+            case d.FindMixMonitor():
+                take(d.MixMonitorNotSought(now, act.key, "asterisk-timeout"), now)
             case d.WatchFile():
                 take(d.FileWatched(now, act.key, seen=well), now)
             case d.InspectFile() if well:
