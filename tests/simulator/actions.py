@@ -1,5 +1,6 @@
 """The actions: who may do them, and what Asterisk 22.10 answers (all words measured)."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +8,8 @@ from datetime import UTC, datetime
 from tests.simulator.mixmonitor import MixMonitor
 from tests.simulator.pbx import Channel, Pbx
 from tests.simulator.wire import Headers, header, option, split_arguments
+
+_MIXMONITOR = re.compile(r"MIXMONITOR\(([^,()]*),filename\)")
 
 
 class RefusedError(Exception):
@@ -117,7 +120,12 @@ async def _command(pbx: Pbx, action: Headers) -> Answer:
 
 async def _getvar(pbx: Pbx, action: Headers) -> Answer:
     name, channel = _variable(pbx, action)
-    value = (channel.variables if channel else pbx.variables).get(name, "")
+    function = _MIXMONITOR.fullmatch(name)
+    if function is not None and channel is not None:
+        # The file of one that runs on this very channel under this id, and '' for any other (measured).
+        value = next((monitor.file for monitor in channel.monitors if monitor.id == function[1]), "")
+    else:
+        value = (channel.variables if channel else pbx.variables).get(name, "")
     return Answer([("Variable", name), ("Value", value)])
 
 

@@ -227,6 +227,35 @@ async def test_muted_time_is_silence_and_without_an_id_the_newest_is_stopped(
     assert seconds(older) == {"alice": 4.0, "bob": 4.0}
 
 
+async def test_the_file_of_a_mixmonitor_is_told_by_its_id_while_it_runs_on_that_channel(
+    simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path
+) -> None:
+    call = asyncio.create_task(calls.inside(simulator, talk_s=5))
+    await clock.advance(1)
+    alice, bob = ("PJSIP/alice-00000000", "PJSIP/bob-00000001")
+    older, newer = str(tmp_path / "older.wav"), str(tmp_path / "newer.wav")
+    ids = [
+        (await ami.action("MixMonitor", Channel=bob, File=file, Options="i(X)"))["MixMonitorID"]
+        for file in (older, newer)
+    ]
+
+    async def file_of(channel: str, monitor_id: str) -> str:
+        name = f"MIXMONITOR({monitor_id},filename)"
+        answer = await ami.action("Getvar", Channel=channel, Variable=name)
+        assert answer["Variable"] == name
+        return answer["Value"]
+
+    assert [await file_of(bob, each) for each in ids] == [older, newer]
+    assert await file_of(alice, ids[0]) == ""
+    assert await file_of(bob, "0x1") == ""
+    await ami.action("StopMixMonitor", Channel=bob, MixMonitorID=ids[0])
+    assert [await file_of(bob, each) for each in ids] == ["", newer]
+    await clock.advance(10)
+    await call
+    with pytest.raises(AmiError, match="No such channel"):
+        await file_of(bob, ids[1])
+
+
 async def test_outside_the_spool_it_says_success_and_there_is_no_file(
     simulator: Simulator, clock: SteppedClock, ami: Ami, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
