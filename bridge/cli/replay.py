@@ -42,7 +42,8 @@ class _Call:
         """Caller and destination, by identity, else number, else name."""
         cdr = self.cdr
         if cdr is None:
-            return f"{self.began.personal.get('number') or self.began.data['channel']} -> {self.began.data['dialed']}"
+            personal = self.began.personal
+            return f"{personal.get('number') or self.began.data['channel']} -> {personal['dialed']}"
         source = cdr.source_identity or cdr.source_number or cdr.source_name or "unknown"
         return f"{source} -> {cdr.destination_identity or cdr.destination_number or cdr.destination_name}"
 

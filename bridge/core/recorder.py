@@ -165,8 +165,8 @@ class Recorder:
             FactKind.CALL_BEGAN,
             call.began_at,
             call,
-            {"channel": channel.name, "dialed": channel.exten, "context": channel.context},
-            {"number": channel.number, "name": channel.caller_name},
+            {"channel": channel.name, "context": channel.context},
+            {"number": channel.number, "name": channel.caller_name, "dialed": channel.exten},
         )
 
     def _calls_joined(self, change: c.CallsJoined, now: datetime) -> None:

@@ -280,11 +280,11 @@ class Cdr:
     participants: tuple[Identity, ...]
 
 
-_PERSONAL = ("name", "number")
+_PERSONAL = ("name", "number", "extension")
 
 
 def journal_fact(entry: JournalEntry) -> Fact:
-    """The fact that announces a journal entry, the other side's name and number kept apart."""
+    """The fact that announces a journal entry, the other side's name and number and the own one kept apart."""
     fields: dict[str, Any] = {f.name: getattr(entry, f.name) for f in dataclass_fields(entry)}
     personal = {name: str(fields.pop(name)) for name in _PERSONAL}
     fields["started_at"] = entry.started_at.isoformat()
@@ -301,7 +301,8 @@ def journal_fact(entry: JournalEntry) -> Fact:
 
 def entry_of(fact: Fact) -> JournalEntry:
     """The journal entry that a fact of kind JOURNAL_ENTRY announces; what was erased is ''."""
-    fields: dict[str, Any] = {**fact.data, **{name: fact.personal.get(name, "") for name in _PERSONAL}}
+    # Not the other way round: older facts have `extension` among their data.
+    fields: dict[str, Any] = {**{name: fact.personal.get(name, "") for name in _PERSONAL}, **fact.data}
     fields["started_at"] = datetime.fromisoformat(fields["started_at"])
     fields["result"] = JournalResult(fields["result"])
     return JournalEntry(**fields)
