@@ -8,6 +8,7 @@ from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Demand, Fact, NumberedEntry, NumberedFact, Pause, Section, journal_fact
+from bridge.core.retention import Hold
 from bridge.core.sections import FINAL
 from bridge.core.store import (
     AddCdr,
@@ -17,6 +18,7 @@ from bridge.core.store import (
     EndDemand,
     EndPause,
     PutDemand,
+    PutHold,
     PutPause,
     PutSection,
     PutUserFlags,
@@ -41,6 +43,7 @@ class MemoryStore:
         self._demands: dict[tuple[RecordId, RuleId], Demand] = {}
         self._pauses: dict[tuple[RecordId, Identity], Pause] = {}
         self._flags: dict[Identity, UserFlags] = {}
+        self._holds: dict[str, Hold] = {}
         self._tokens: dict[str, Token] = {}
 
     def _check(self) -> None:
@@ -77,6 +80,8 @@ class MemoryStore:
                     self._pauses.pop((record_id, by), None)
                 case PutUserFlags(identity, flags):
                     self._flags[identity] = flags
+                case PutHold(hold):
+                    self._holds[hold.id] = hold
         return facts
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
@@ -108,6 +113,10 @@ class MemoryStore:
     async def pauses(self) -> Sequence[Pause]:
         self._check()
         return sorted(self._pauses.values(), key=lambda one: (one.since, _bytes(one.record_id), _bytes(one.by)))
+
+    async def holds(self) -> Sequence[Hold]:
+        self._check()
+        return sorted(self._holds.values(), key=lambda one: (one.set_at, _bytes(one.id)))
 
     async def user_flags(self) -> Mapping[Identity, UserFlags]:
         self._check()

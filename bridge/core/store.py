@@ -9,6 +9,7 @@ from bridge.core.access import Token
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Pause, Section
+from bridge.core.retention import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,25 @@ class PutUserFlags:
     flags: UserFlags
 
 
-Change = AppendFact | PutSection | AddJournalEntry | AddCdr | PutDemand | EndDemand | PutPause | EndPause | PutUserFlags
+@dataclass(frozen=True, slots=True)
+class PutHold:
+    """Keep a legal hold: a new row, or the row of its id with these values."""
+
+    hold: Hold
+
+
+Change = (
+    AppendFact
+    | PutSection
+    | AddJournalEntry
+    | AddCdr
+    | PutDemand
+    | EndDemand
+    | PutPause
+    | EndPause
+    | PutUserFlags
+    | PutHold
+)
 """One thing to keep. A batch of them is one commit: all or none."""
 
 CHANGES: Final = get_args(Change)
@@ -110,6 +129,9 @@ class Store(Protocol):
 
     async def pauses(self) -> Sequence[Pause]:
         """All that are kept, oldest first."""
+
+    async def holds(self) -> Sequence[Hold]:
+        """All legal holds that were ever set, oldest first."""
 
     async def user_flags(self) -> Mapping[Identity, UserFlags]:
         """What users have changed of their flags."""

@@ -15,11 +15,12 @@ from bridge.core.store import (
     EndDemand,
     EndPause,
     PutDemand,
+    PutHold,
     PutPause,
     PutSection,
     PutUserFlags,
 )
-from bridge.storage import rows, statements, wishes
+from bridge.storage import holds, rows, statements, wishes
 from bridge.storage.values import Row
 
 _WISHES = (
@@ -28,6 +29,7 @@ _WISHES = (
     statements.END_PAUSE,
     statements.PUT_PAUSE,
     statements.PUT_USER_FLAGS,
+    statements.PUT_HOLD,
 )
 
 
@@ -71,6 +73,8 @@ class Batch:
     # What is done last to each demand, pause and user, with the row for it: no two of them touch the same row.
     wishes: dict[tuple[object, ...], tuple[str, Row]] = field(default_factory=dict)
     tokens: list[Row] = field(default_factory=list)
+    # What retention does to rows that are there already: statements of `retention_sql`, run in their order.
+    rewrites: Sequence[tuple[str, Sequence[Row]]] = ()
 
     def add(self, change: Change, systemname: str) -> None:
         """Take one more change. Raises TypeError or ValueError for values that have no row."""
@@ -98,6 +102,9 @@ class Batch:
             case PutUserFlags(identity, flags):
                 row = wishes.flags_row(identity, flags, systemname)
                 self._wish(statements.PUT_USER_FLAGS, "flags", {"identity": row["identity"]}, row)
+            case PutHold(hold):
+                row = holds.hold_row(hold, systemname)
+                self._wish(statements.PUT_HOLD, "hold", {"id": row["id"]}, row)
 
     def add_token(self, token: Token, systemname: str) -> None:
         """Take a new token."""
@@ -175,3 +182,7 @@ def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tu
         yield sql, [row for wanted, row in done.values() if wanted is sql]
 
     yield statements.ADD_ACCESS, [row for batch in batches for row in batch.tokens]
+
+    for batch in batches:
+        for sql, some in batch.rewrites:
+            yield sql, list(some)

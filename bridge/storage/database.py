@@ -16,12 +16,13 @@ from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.people import UserFlags
 from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Section
+from bridge.core.retention import Hold
 from bridge.core.store import Change
-from bridge.storage import rows, statements, wishes
+from bridge.storage import holds, rows, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.opening import connect
 from bridge.storage.sqlite_errors import is_trouble, store_error
-from bridge.storage.values import text_in, time_in
+from bridge.storage.values import Row, text_in, time_in
 
 _COMMITS_WAITING = 4096
 _READS_WAITING = 256
@@ -99,18 +100,22 @@ class SqliteStore:
         await self._reader.close()
         await self._writer.close()
 
-    async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
+    async def commit(
+        self, changes: Sequence[Change], rewrites: Sequence[tuple[str, Sequence[Row]]] = ()
+    ) -> Sequence[NumberedFact]:
         """Keep all changes in their order, or none; on return they are on disk. Gives the new facts, numbered.
 
-        Raises StoreError; its detail `kept` is `no`, or `unknown` where the disk did not answer in time.
+        `rewrites` are retention's: statements with their rows, run last. Raises StoreError; its detail `kept` is `no`,
+        or `unknown` where the disk did not answer in time.
         """
         batch = self._new_batch()
+        batch.rewrites = rewrites
         try:
             for change in changes:
                 batch.add(change, self._systemname)
         except (TypeError, ValueError) as error:
             raise self._error(error) from error
-        if changes:
+        if changes or rewrites:
             await self._kept(batch)
         return batch.numbered
 
@@ -149,6 +154,10 @@ class SqliteStore:
     async def pauses(self) -> Sequence[Pause]:
         """All that are kept, oldest first; of one moment, by record and user."""
         return [wishes.pause_of(row) for row in await self._read(statements.PAUSES)]
+
+    async def holds(self) -> Sequence[Hold]:
+        """All legal holds that were ever set, oldest first."""
+        return [holds.hold_of(row) for row in await self._read(statements.HOLDS)]
 
     async def user_flags(self) -> Mapping[Identity, UserFlags]:
         """What users have changed of their flags."""

@@ -86,6 +86,8 @@ async def _set_up(writer: aiosqlite.Connection, path: Path, busy_s: float) -> No
             f"database {path}: it cannot have a WAL there: its folder must be on a local disk", reason="no-wal"
         )
     await writer.execute("PRAGMA synchronous = FULL")
+    # What is erased is gone from the file too; every connection that writes must do so.
+    await writer.execute("PRAGMA secure_delete = ON")
     # Not before the migrations: one may have to rebuild a table that others point to.
     await writer.execute("PRAGMA foreign_keys = ON")
     # SQLite opens a file that may only be read without a word: better told now than at the first call.

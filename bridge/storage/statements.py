@@ -165,3 +165,16 @@ ON CONFLICT (identity) DO UPDATE SET
     online_call_record_enabled = excluded.online_call_record_enabled
 """
 USER_FLAGS = "SELECT * FROM user_flags"
+
+# What it covers is changed for one reason alone: the person was erased.
+PUT_HOLD = """
+INSERT INTO holds (id, systemname, call_id, record_id, number, identity, since, until, who, why, set_at, released_at,
+    released_by, released_why)
+VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), CAST(:record_id AS TEXT),
+    CAST(:number AS TEXT), CAST(:identity AS TEXT), :since, :until, CAST(:who AS TEXT), CAST(:why AS TEXT), :set_at,
+    :released_at, CAST(:released_by AS TEXT), CAST(:released_why AS TEXT))
+ON CONFLICT (id) DO UPDATE SET
+    number = excluded.number, identity = excluded.identity, released_at = excluded.released_at,
+    released_by = excluded.released_by, released_why = excluded.released_why
+"""
+HOLDS = "SELECT * FROM holds ORDER BY set_at, id"
