@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -43,7 +44,7 @@ def free_port() -> int:
 class Daemon:
     """`recbridge run` against one AMI, with everything in `work`. An async context manager: ready when entered.
 
-    `extra` is appended to the configuration.
+    `extra` is appended to the configuration. Its processes run `module` with `environment` beside our own.
     """
 
     work: Path
@@ -56,6 +57,8 @@ class Daemon:
     extra: str = ""
     wait_ready: bool = True
     http_port: int = field(default_factory=free_port)
+    module: str = "bridge"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.local_spool = self.spool
@@ -119,7 +122,15 @@ class Daemon:
         """Start the process, and wait until it is ready unless told not to."""
         with (self.work / "daemon.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "bridge", "run", "--config", str(self.config), stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                self.module,
+                "run",
+                "--config",
+                str(self.config),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
             )
         await self.until_ready() if self.wait_ready else await self.until_alive()
         if not self.token:
@@ -145,10 +156,17 @@ class Daemon:
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
+    async def ended(self) -> int:
+        """Return when its process has ended, by itself or by a signal; its exit code. DaemonError while none runs."""
+        if self._process is None:
+            raise DaemonError("the daemon does not run")
+        return await self._process.wait()
+
     async def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL; harmless where it has ended."""
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
             await self._process.wait()
             self._process = None
 

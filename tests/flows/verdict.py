@@ -121,7 +121,7 @@ class Found:
 def find(truth: Truth, records: Mapping[str, Sequence[Mapping[str, Any]]], spool: Path) -> Found:
     """The sections of these records, as the API gives them."""
     found, gone, faults = [], set(), []
-    monitors = {Path(monitor.path).name: monitor for monitor in truth.monitors}
+    monitors = {Path(monitor.path).with_suffix(".wav").name: monitor for monitor in truth.monitors}
     told = {f"{record_id}_{one['ruleId']}_{one['file']:03d}.wav": (record_id, one)
             for record_id, ones in records.items() for one in ones}  # fmt: skip
     faults += [f"{name}: recorded, but no record has it" for name in monitors if name not in told]
@@ -142,13 +142,19 @@ def _section(truth: Truth, record_id: str, one: Mapping[str, Any], monitor: Moni
     frames, rate = tones.samples(path)
     stopped = truth.ended(monitor, monitor.began + len(frames) / rate - LONGER_S)
     section = Section(
-        record_id, one["ruleId"], one["file"], monitor.leg, monitor.call, monitor.began, frames[:, 0], rate, stopped
+        record_id, one["ruleId"], one["file"], monitor.leg, monitor.call, monitor.began, _mono(frames), rate, stopped
     )
     quiet = partial(truth.quiet_s, monitor.leg, monitor.began)
     lacking_s = stopped - section.ended
     if not LACKING_S < lacking_s < quiet(stopped) or stopped == inf:
         return section
     return replace(section, stood_still_s=lacking_s, quiet_s=quiet)
+
+
+def _mono(frames: tones.Samples) -> tones.Samples:
+    """All channels in one: who is heard on any of them."""
+    mixed: tones.Samples = frames.sum(axis=1, dtype=np.int32).clip(-32768, 32767).astype(np.int16)
+    return mixed
 
 
 def judge(truth: Truth, found: Found) -> Verdict:
@@ -169,7 +175,7 @@ def _keep(truth: Truth, talk: Talk, number: int, found: Sequence[Section], verdi
     began = talk.began + FIRST_S
     windows = max(0, int((talk.ended - began) / WINDOW_S + 1e-6))
     for at in (began + index * WINDOW_S for index in range(windows)):
-        reason = _missing(truth, talk, at, found)
+        reason = missing(truth, talk, at, found)
         if reason:
             lost.append((at - talk.began, reason))
     verdict.talk_s += windows * WINDOW_S
@@ -183,7 +189,7 @@ def _keep(truth: Truth, talk: Talk, number: int, found: Sequence[Section], verdi
         )
 
 
-def _missing(truth: Truth, talk: Talk, at: float, found: Sequence[Section]) -> str | None:
+def missing(truth: Truth, talk: Talk, at: float, found: Sequence[Section]) -> str | None:
     """Why the window is not kept; None where it is."""
     legs = talk.legs(at - EDGE_S, at + WINDOW_S + EDGE_S)
     demanded = {

@@ -1,0 +1,203 @@
+"""What a run kept of its talks, by Asterisk's own events and the WAVs, and what of it is wrong."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tests.flows.rules import Rule, covered
+from tests.flows.truth import Monitor, Talk, Truth
+from tests.flows.verdict import FIRST_S, WINDOW_S, Section, find, judge, missing
+
+Span = tuple[float, float]
+Row = Mapping[str, Any]
+
+SOON_S = 5.0
+"""How soon after it is ready again the daemon has to record what is talked: generous, as the machine may be busy."""
+BEGIN_S = 0.5
+"""What a talk may take until its MixMonitor runs, where the daemon is up: it takes 1 ms on an idle machine."""
+_ENTRY = ("userName", "inbound", "internal", "number", "name", "extension", "result", "via", "viaDetails")
+
+
+@dataclass(slots=True)
+class Account:
+    """`expected` sections and seconds are those that a MixMonitor wrote or could have written; seconds per rule."""
+
+    sections: int = 0
+    kept: int = 0
+    written_s: float = 0.0
+    """How long Asterisk's MixMonitors ran."""
+    playable_s: float = 0.0
+    """How long the WAVs of stored sections are."""
+    hole_s: float = 0.0
+    """Talk while no MixMonitor ran, as the daemon was not there."""
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, other: "Account") -> None:
+        """Both together."""
+        self.sections += other.sections
+        self.kept += other.kept
+        self.written_s += other.written_s
+        self.playable_s += other.playable_s
+        self.hole_s += other.hole_s
+        self.faults += other.faults
+
+
+@dataclass(slots=True)
+class Seen:
+    """One run: what Asterisk says, what the daemon says, what lies in the spool, and when the daemon was away.
+
+    `unheard` are times in which nobody need be heard (paused, or nobody had asked for a recording), `silent` those in
+    which nobody may be.
+    """
+
+    truth: Truth
+    records: Mapping[str, Sequence[Row]]
+    journal: Sequence[Row]
+    spool: Path
+    away: Sequence[Span] = ()
+    unheard: Sequence[Span] = ()
+    silent: Sequence[Span] = ()
+
+
+def account(seen: Seen, rules: Sequence[Rule]) -> Account:
+    """What must hold of every run, whatever was done to it."""
+    made = Account(faults=[*_files(seen), *_twice_in_the_journal(seen.journal)])
+    started = {Path(monitor.path).with_suffix(".wav").name for monitor in seen.truth.monitors}
+    ended = {"failed", "lost"}
+    # Of an intent whose MixMonitor was never asked for there is nothing to keep.
+    empty = {_name(record_id, one) for record_id, ones in seen.records.items() for one in ones
+             if one["state"] in ended and f"{_name(record_id, one)}.wav" not in started}  # fmt: skip
+    records = {record_id: [one for one in ones if _name(record_id, one) not in empty]
+               for record_id, ones in seen.records.items()}  # fmt: skip
+    found = find(seen.truth, records, seen.spool)
+    found = replace(found, gone=found.gone | empty)
+    made.faults += found.faults
+    made.sections, made.kept = len(seen.truth.monitors), len(found.sections)
+    made.playable_s = sum(len(section.samples) / section.rate for section in found.sections)
+    made.written_s = sum(_ran_s(seen.truth, monitor, found.sections) for monitor in seen.truth.monitors)
+    for rule in rules:
+        truth, ours = covered(seen.truth, rule), found.of(rule.id)
+        made.faults += judge(truth, ours).faults
+        for talk in truth.talks:
+            hole_s, lost = _look(seen, truth, talk, ours.sections)
+            made.hole_s += hole_s
+            made.faults += [f"{rule.label}, {words}" for words in lost]
+    made.faults += _heard_in_silence(seen, found.sections)
+    return made
+
+
+def compare(seen: Seen, undisturbed: Seen) -> list[str]:
+    """What differs from a run in which nothing went wrong."""
+    faults = []
+    mine, theirs = _sections(seen), _sections(undisturbed)
+    if mine != theirs:
+        faults.append(f"sections {dict(mine)}, undisturbed {dict(theirs)}")
+    entries, wanted = _entries(seen), _entries(undisturbed)
+    faults += [f"the journal lacks {entry}" for entry in wanted - entries]
+    faults += [f"the journal has {entry}, undisturbed it has not" for entry in entries - wanted]
+    return faults
+
+
+def _name(record_id: str, one: Row) -> str:
+    return f"{record_id}_{one['ruleId']}_{one['file']:03d}"
+
+
+def _ran_s(truth: Truth, monitor: Monitor, sections: Sequence[Section]) -> float:
+    name = Path(monitor.path).with_suffix("").name
+    section = next((one for one in sections if one.name == name), None)
+    # An event of an end does not say which MixMonitor of the leg it was: that of the file's length.
+    ended = section.stopped if section is not None else truth.ended(monitor, monitor.began)
+    return ended - monitor.began
+
+
+def _look(seen: Seen, truth: Truth, talk: Talk, sections: Sequence[Section]) -> tuple[float, list[str]]:
+    """How much of a talk could not be had, and what else of it was not kept."""
+    hole_s = 0.0
+    lost: list[tuple[float, str]] = []
+    at = talk.began + FIRST_S
+    while at + WINDOW_S <= talk.ended:
+        window = (at, at + WINDOW_S)
+        if not _inside(window, seen.unheard) and (reason := missing(truth, talk, at, sections)):
+            if _could_not(seen, truth, talk, window):
+                hole_s += WINDOW_S
+            else:
+                lost.append((at - talk.began, reason))
+        at += WINDOW_S
+    parties = ", ".join(sorted({party for stretch in talk.stretches for party in stretch.legs.values()}))
+    words = []
+    for reason, group in groupby(lost, key=lambda one: one[1]):
+        times = [at for at, _ in group]
+        span = f"from {times[0]:.1f} s to {times[-1] + WINDOW_S:.1f} s {reason}"
+        words.append(f"talk of {parties}, {talk.ended - talk.began:.1f} s: {span}")
+    return hole_s, words
+
+
+def _inside(window: Span, spans: Sequence[Span]) -> bool:
+    return any(began < window[1] and ended > window[0] for began, ended in spans)
+
+
+def _could_not(seen: Seen, truth: Truth, talk: Talk, window: Span) -> bool:
+    """Whether nobody could have recorded this: the daemon was away (or just back), and no MixMonitor ran.
+
+    One that has lived through a change of partner may lack the new one's voice: nobody was there to begin the next.
+    """
+    for began, back in seen.away:
+        firsts = [one.began for one in truth.monitors if one.began >= back and one.leg in talk.legs(*window)]
+        until = min([*firsts, back + SOON_S]) + FIRST_S
+        if not (began - BEGIN_S < window[1] and window[0] < until):
+            continue
+        legs = talk.legs(*window)
+        running = [one for one in truth.monitors if one.leg in legs and one.began < window[0]
+                   and truth.ended(one, one.began) > window[1]]  # fmt: skip
+        if all(truth.with_leg(one.leg, one.began, one.began + WINDOW_S).keys() != legs.keys() for one in running):
+            return True
+    return False
+
+
+def _heard_in_silence(seen: Seen, sections: Sequence[Section]) -> list[str]:
+    faults = []
+    for began, ended in seen.silent:
+        for section in sections:
+            at = max(began, section.began)
+            while at + WINDOW_S <= min(ended, section.ended):
+                if voices := section.heard(at):
+                    faults.append(f"{section.name}: {', '.join(sorted(voices))} is heard while it is paused")
+                    break
+                at += WINDOW_S
+    return faults
+
+
+def _files(seen: Seen) -> list[str]:
+    """Whatever lies in the spool that no section names, and what is open for ever."""
+    named = {f"{_name(record_id, one)}.wav" for record_id, ones in seen.records.items() for one in ones}
+    there = [path.name for path in seen.spool.rglob("*") if path.is_file()]
+    faults = [f"{name} lies in the spool, and no section names it" for name in there if name not in named]
+    faults += [f"{_name(record_id, one)} is {one['state']} for ever" for record_id, ones in seen.records.items()
+               for one in ones if one["state"] not in ("stored", "failed", "lost")]  # fmt: skip
+    return faults
+
+
+def _twice_in_the_journal(journal: Sequence[Row]) -> list[str]:
+    calls = Counter((entry["eventId"], entry["userName"], entry["deviceName"]) for entry in journal)
+    return [f"the journal has {many} entries of {call}" for call, many in calls.items() if many > 1]
+
+
+def _sections(seen: Seen) -> Counter[tuple[str, ...]]:
+    """How many stored sections of each rule each record has; records are told by who talked."""
+    who: dict[str, list[str]] = {}
+    for entry in seen.journal:
+        if entry["recordId"]:
+            who.setdefault(entry["recordId"], []).append(str(entry["userName"]))
+    found: Counter[tuple[str, ...]] = Counter()
+    for record_id, ones in seen.records.items():
+        for one in ones:
+            if one["state"] == "stored":
+                found[(*sorted(who.get(record_id, ["nobody"])), f"rule {one['ruleId']}")] += 1
+    return found
+
+
+def _entries(seen: Seen) -> Counter[tuple[Any, ...]]:
+    return Counter((*(entry[name] for name in _ENTRY), bool(entry["recordId"])) for entry in seen.journal)

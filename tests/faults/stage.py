@@ -1,0 +1,306 @@
+"""One run: a network, a daemon that is killed where it is told to be and started again, and what came of it."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.demo.daemon import Daemon, DaemonError
+from tests.faults.account import Account, Row, Seen, Span, account, compare
+from tests.flows.oracle import observe
+from tests.flows.rules import RuleBook
+from tests.flows.truth import Truth
+from tests.network.network import Network
+
+SETTLED_S = 40.0
+_FINAL = ("stored", "failed", "lost")
+_END = "RECBRIDGE_FAULT_END"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL at a step of the daemon's `life`-th life, by the step's name or by how many there were."""
+
+    life: int
+    at: str = ""
+    after: int = 0
+
+    def __str__(self) -> str:
+        return self.at or f"life {self.life}, step {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Calls, and the rules with which they are recorded. `life` is the daemon's life whose steps are of interest."""
+
+    name: str
+    rules: RuleBook
+    play: "Callable[[Stage], Awaitable[None]]"
+    life: int = 1
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a run. `steps` are those of the daemon's lives."""
+
+    seen: Seen | None = None
+    steps: dict[int, list[str]] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
+    kills: int = 0
+    story: str = ""
+
+    @property
+    def faults(self) -> list[str]:
+        return self.account.faults
+
+
+class Victim(Daemon):
+    """A daemon whose every life is instrumented, and which is started again whenever it was killed."""
+
+    def prepare(self, kills: Sequence[Kill]) -> None:
+        """Before the first start."""
+        self.module = "tests.faults.instrumented"
+        self.life = 0
+        self.kills = {kill.life: kill for kill in kills}
+        self.away: list[Span] = []
+        self.killed = 0
+        self.broken: str | None = None
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._gone = asyncio.Event()
+        self._ending = False
+        self._went = 0.0
+        self._keeper: asyncio.Task[None] | None = None
+        self._up = asyncio.Event()
+
+    def steps_of(self, life: int) -> list[tuple[float, str]]:
+        """When which step was reached."""
+        path = self.work / f"steps-{life}"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(float(line.partition(" ")[0]), line.partition(" ")[2]) for line in lines]
+
+    async def keep_up(self) -> None:
+        """Start it, and again each time that it was killed, until `end`. On return it is ready."""
+        self._keeper = asyncio.create_task(self._keep(), name="keeper")
+        await self.until_up()
+
+    async def until_up(self) -> None:
+        """Return when it is ready; DaemonError where it will not be."""
+        waits = asyncio.create_task(self._up.wait())
+        assert self._keeper is not None
+        await asyncio.wait({waits, self._keeper}, return_when="FIRST_COMPLETED")
+        waits.cancel()
+        if self._keeper.done():
+            self._keeper.result()
+
+    async def down(self) -> None:
+        """SIGKILL now, and stay down until `back`."""
+        self._wanted.clear()
+        self._gone.clear()
+        self._went = time.time()
+        os.kill(self.pid, signal.SIGKILL)
+        await self._gone.wait()
+
+    async def back(self) -> None:
+        """Start it again; ready on return."""
+        self._wanted.set()
+        await self.until_up()
+
+    async def end(self) -> None:
+        """SIGTERM; if it is killed even then, once more."""
+        await self.until_up()
+        os.kill(self.pid, signal.SIGTERM)
+        self._ending = True
+        assert self._keeper is not None
+        await self._keeper
+
+    async def _keep(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self.life += 1
+            kill = self.kills.get(self.life)
+            self.environment = {
+                "STEPS": str(self.work / f"steps-{self.life}"),
+                "KILL_AT": kill.at if kill else "",
+                "KILL_AFTER": str(kill.after) if kill else "",
+            }
+            self.environment = {name: value for name, value in self.environment.items() if value}
+            with contextlib.suppress(DaemonError):  # killed before it was ready, or it will never be
+                await self.start()
+                if self.away and self.away[-1][1] == float("inf"):
+                    self.away[-1] = (self.away[-1][0], time.time())
+                self._up.set()
+                if self._ending:
+                    os.kill(self.pid, signal.SIGTERM)
+            code = await self.ended()
+            self._up.clear()
+            self._gone.set()
+            if code == 0 and self._ending:
+                return
+            if code != -signal.SIGKILL:
+                raise DaemonError(f"the daemon ended with {code}:\n{self.log}")
+            steps = self.steps_of(self.life)
+            at = self._went or (steps[-1][0] if steps else time.time())
+            self._went = 0.0
+            self.killed += 1
+            if not (self.away and self.away[-1][1] == float("inf")):
+                self.away.append((at, float("inf")))
+
+
+class Stage:
+    """What a scenario plays on."""
+
+    def __init__(self, net: Network, daemon: Victim) -> None:
+        self.net = net
+        self.daemon = daemon
+        self.unheard: list[Span] = []
+        self.silent: list[Span] = []
+
+    async def get(self, path: str) -> Any:
+        """GET some JSON from the daemon, again and again while it is down."""
+        async with asyncio.timeout(SETTLED_S):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    status, body = await self.daemon.get(path)
+                    if status == 200:
+                        return body
+                await asyncio.sleep(0.02)
+
+    async def ask(self, verb: str, party: str, state: str) -> None:
+        """Tell the daemon to start, stop, pause or resume what is recorded of a party's channel, until it is so."""
+        channel = next(one["Channel"] for one in await self.net.channels() if f"/{party}-" in one["Channel"])
+        async with asyncio.timeout(SETTLED_S):
+            while True:
+                calls = (await self.get("/api/v1/calls"))["items"]
+                if any(rule["state"] == state for call in calls for rule in call["rules"]):
+                    return
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.daemon.session.post(
+                        f"{self.daemon.url}/api/v1/monitor/{verb}",
+                        json={"channel": channel},
+                        headers=self.daemon.auth(),
+                    ) as response:
+                        await response.read()
+                await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A network, and a database with nothing but an admin's token in it: making one takes most of a second."""
+
+    net: Network
+    template: Path
+    token: str
+
+    @classmethod
+    async def make(cls, net: Network, work: Path) -> "Bench":
+        """`work` is a folder that is not there yet."""
+        daemon = Daemon(work, net.pbx_ami_port, net.spool)
+        daemon.write_config()
+        token = await daemon.new_token("admin", "admin")
+        return cls(net, work / "recbridge.db", token)
+
+    def victim(self, work: Path, scenario: Scenario, kills: Sequence[Kill]) -> Victim:
+        """A daemon with an empty spool of its own, and with the token in its database."""
+        spool = self.net.spool / work.name
+        for folder in (work / "rules", work / "bridge", spool):
+            folder.mkdir(parents=True)
+        spool.chmod(0o777)
+        (work / "rules" / "10.yml").write_text(scenario.rules.yaml)
+        shutil.copy(self.template, work / "bridge" / "recbridge.db")
+        victim = Victim(work / "bridge", self.net.pbx_ami_port, spool, rules=work / "rules")
+        victim.prepare(kills)
+        victim.token = self.token
+        victim.write_config()
+        return victim
+
+
+async def run(
+    bench: Bench, work: Path, scenario: Scenario, kills: Sequence[Kill] = (), undisturbed: Seen | None = None
+) -> Outcome:
+    """Play a scenario from an empty database and spool on, and judge what was kept."""
+    net = bench.net
+    await net.disconnect()
+    await net.connect()  # all phones behave, and events of an earlier run are forgotten
+    victim = bench.victim(work, scenario, kills)
+    outcome = Outcome()
+    async with aiohttp.ClientSession() as session:
+        victim._session = session
+        try:
+            stage = Stage(net, victim)
+            await victim.keep_up()
+            await scenario.play(stage)
+            await net.idle(hangup=True)
+            truth = await _observed(net)
+            records, journal = await _settled(stage, truth)
+            await victim.end()
+            outcome.seen = Seen(truth, records, journal, victim.spool, victim.away, stage.unheard, stage.silent)
+            outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
+            if undisturbed is not None:
+                outcome.account.faults += compare(outcome.seen, undisturbed)
+        except Exception as error:  # whatever it is, it is that run's outcome
+            outcome.account.faults.append(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(Exception):
+                outcome.story = victim.log
+            await victim.kill()
+        finally:
+            if victim._keeper is not None:
+                victim._keeper.cancel()
+                await asyncio.gather(victim._keeper, return_exceptions=True)
+            await victim.kill()
+    outcome.steps = {life: [label for _, label in victim.steps_of(life)] for life in range(1, victim.life + 1)}
+    outcome.kills = victim.killed
+    if outcome.faults:
+        outcome.story = outcome.story or victim.log
+    elif undisturbed is not None:
+        await asyncio.to_thread(_clear, work, victim.spool)
+    return outcome
+
+
+def _clear(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+async def _observed(net: Network) -> Truth:
+    """Everything that Asterisk has said: its answer to this comes through the same router."""
+    await net.pbx.action("Setvar", Variable=_END, Value="1")
+    await net.wait_for_event(lambda event: event.get("Variable") == _END)
+    return observe(net.pbx.events(), net.phones.events())
+
+
+async def _settled(stage: Stage, truth: Truth) -> tuple[dict[str, Sequence[Row]], Sequence[Row]]:
+    """All records and the journal, once the daemon has no call left and every section is final."""
+    recorded = {Path(monitor.path).name.rsplit("_", 2)[0] for monitor in truth.monitors}
+    deadline = asyncio.get_running_loop().time() + SETTLED_S
+    before: object = None
+    while True:
+        calls = (await stage.get("/api/v1/calls"))["items"]
+        journal = (await stage.get("/api/v1/journal?limit=1000&identity=*"))["items"]
+        told = {entry["recordId"] for entry in journal if entry["recordId"]}
+        records = {one: await _records(stage, one) for one in recorded | told}
+        final = all(one["state"] in _FINAL for ones in records.values() for one in ones)
+        now = (len(calls), len(journal), final, stage.daemon.life)
+        # Twice the same: what is decided last has been kept, and a kill that it met is over.
+        if not calls and final and now == before and stage.daemon._up.is_set():
+            return records, journal
+        if asyncio.get_running_loop().time() > deadline:
+            return records, journal  # the account says what is open
+        before = now
+        await asyncio.sleep(0.15)
+
+
+async def _records(stage: Stage, record_id: str) -> Sequence[Row]:
+    async with asyncio.timeout(SETTLED_S):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                return await stage.daemon.records(record_id)
+            await asyncio.sleep(0.02)
