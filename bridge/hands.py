@@ -175,15 +175,16 @@ class Hands:
 
     async def _inspect(self, act: InspectFile) -> Report:
         try:
-            whole = await self._inspector.finish(act.wav, self._spool.local_path, _FINAL_WITHIN_S)
-            if not whole:
-                log.error("side-missing", section=_name(act.key), remedy="the mixed file is kept in its place")
-            report = await self._inspector.inspect_when_final(self._spool.local_path(act.wav.path), _FINAL_WITHIN_S)
+            inspection = await self._inspector.inspect_section(
+                act.wav, self._spool.local_path, _FINAL_WITHIN_S, abandoned=act.abandoned
+            )
         except MediaError as error:
             reason = str(error.details.get("reason", error.code))
             log.error("file-unreadable", section=_name(act.key), reason=reason, problem=error.message)
             return FileUnreadable(self._clock(), act.key, reason, error.message)
-        return FileInspected(self._clock(), act.key, report)
+        if not inspection.whole:
+            log.error("side-missing", section=_name(act.key), remedy="what there is of it is kept in its place")
+        return FileInspected(self._clock(), act.key, inspection.report, inspection.repaired)
 
 
 def _name(key: SectionKey) -> str:

@@ -235,12 +235,19 @@ class FileInspected:
 
 @dataclass(frozen=True, slots=True)
 class FileUnreadable:
-    """The WAV is missing or no audio; `reason` is a code."""
+    """The WAV is missing or no audio, or the disk cannot be asked; `reason` is a code (see `TRY_AGAIN`)."""
 
     at: datetime
     key: SectionKey
     reason: str
     message: str
+
+
+TRY_AGAIN: Final = frozenset({"disk-full", "disk-error", "read-only", "no-access", "spool-missing", "timeout"})
+"""The reasons of a FileUnreadable that are trouble of the disk: the recording may be whole, so inspect it again later.
+
+The others are final: `file-missing`, `empty` (it ends before its audio), `unreadable`, `still-written`.
+"""
 
 
 @dataclass(frozen=True, slots=True)

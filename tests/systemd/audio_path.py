@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import ClientSession, web
 
 import bridge
+from bridge.core.decisions import Wav
 from bridge.core.ids import FactNumber
 from bridge.core.records import Fact, FactKind
 from bridge.core.store import AppendFact
@@ -42,7 +43,7 @@ async def main(folder: Path) -> None:
     wav.close(3)
 
     inspector = MediaInspector()
-    report = await inspector.inspect_when_final(path, 10)
+    report = (await inspector.inspect_section(Wav(_RELATIVE), spool.local_path, 10)).report
     await inspector.close()
 
     store = await SqliteStore.open(folder / "state" / "recbridge.db", "pbx1")
