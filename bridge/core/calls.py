@@ -1,9 +1,11 @@
 """Channels, Asterisk bridges, talks and calls, and what can change about them. `tracker` follows them."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Linkedid, RecordId, Uniqueid
+from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Linkedid, RecordId, TalkId, Uniqueid
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _HOLDING = "holding_bridge"
 """BridgeTechnology of parking, BridgeWait and queues' waiting: only this tells them from a conference (measured)."""
@@ -73,6 +75,11 @@ class Talk:
     began_at: datetime
     parties: dict[Uniqueid, Channel]
     bridges: frozenset[BridgeUniqueid]
+
+    @property
+    def talk_id(self) -> TalkId:
+        """What it is called by what is kept: numbers begin anew with each start of ours."""
+        return TalkId(f"{(self.began_at - _EPOCH) // timedelta(microseconds=1)}-{self.number}")
 
 
 @dataclass(slots=True, eq=False)

@@ -21,6 +21,9 @@ CallId = NewType("CallId", str)
 RecordId = NewType("RecordId", str)
 """`<caller's uniqueid>_<other party's uniqueid>` with `.` written `-`; see `record_id`."""
 
+TalkId = NewType("TalkId", str)
+"""Names a talk over restarts: when it began, in microseconds since 1970 UTC, `-`, and its number then."""
+
 RuleId = NewType("RuleId", int)
 Identity = NewType("Identity", str)
 """A user's name, `tweber`."""
