@@ -12,8 +12,12 @@ import structlog
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.manager import Response
 from bridge.core.decisions import (
+    TRY_AGAIN,
+    FileInspected,
+    FileUnreadable,
     FileWatched,
     FindMixMonitor,
+    InspectFile,
     MixMonitorFound,
     MixMonitorNotSought,
     MixMonitorProbed,
@@ -36,6 +40,8 @@ from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
 from tests.asterisk.fake_server import Action, FakeAsterisk, fake_asterisk
 from tests.asterisk.harness import connected, running
+from tests.network import tones
+from tests.storage.crashed import unclosed
 
 LEG = Uniqueid("1.1")
 KEY = SectionKey(RecordId("1-1_1-2"), RuleId(1), 1)
@@ -217,3 +223,49 @@ async def test_our_own_mistake_is_reported_as_the_worse_case(tmp_path: Path) -> 
     assert (muted.muted, muted.code) == (False, "internal-error")
     assert isinstance(probed, MixMonitorProbed)
     assert probed.runs
+
+
+@asynccontextmanager
+async def hands_on_spool(spool: Path) -> AsyncIterator[Hands]:
+    """Hands on a spool, without Asterisk."""
+    inspector = MediaInspector()
+    try:
+        yield Hands(AmiConnection("127.0.0.1", 1, "bridge", "x"), Spool(spool, "/spool"), inspector, utc_now)
+    finally:
+        await inspector.close()
+
+
+async def test_an_inspection_tells_what_it_found_and_repaired(tmp_path: Path) -> None:
+    wav = Wav(OURS[1:], stereo=True, leg_is_left=True)
+    (tmp_path / wav.path).parent.mkdir(parents=True)
+    for name, length_s in ((wav.mixed, 2.0), (wav.receive, 1.0)):
+        unclosed(tmp_path / name, tones.hum("alice", length_s).tobytes())
+    async with hands_on_spool(tmp_path) as hands:
+        with structlog.testing.capture_logs() as logs:
+            report = await hands.perform(InspectFile(KEY, wav, abandoned=True))
+    assert isinstance(report, FileInspected)
+    assert (report.key, report.report.duration_s, report.repaired) == (KEY, 2.0, (wav.mixed, wav.receive))
+    assert [one["event"] for one in logs] == ["header-repaired", "header-repaired", "side-missing"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [("2.wav", b"", "file-missing"), ("1.wav", b"", "empty"), ("1.wav", b"no audio", "unreadable")],
+)
+async def test_an_inspection_that_fails_says_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    path = tmp_path / OURS[1:]
+    path.parent.mkdir(parents=True)
+    path.with_name(name).write_bytes(content)
+    async with hands_on_spool(tmp_path) as hands:
+        report = await hands.perform(InspectFile(KEY, Wav(OURS[1:]), abandoned=True))
+    assert isinstance(report, FileUnreadable)
+    assert (report.key, report.reason) == (KEY, reason)
+    assert str(path) in report.message
+
+
+async def test_a_spool_that_is_not_mounted_is_no_missing_file(tmp_path: Path) -> None:
+    async with hands_on_spool(tmp_path / "gone") as hands:
+        report = await hands.perform(InspectFile(KEY, Wav(OURS[1:]), abandoned=True))
+    assert isinstance(report, FileUnreadable)
+    assert report.reason == "spool-missing"
+    assert report.reason in TRY_AGAIN

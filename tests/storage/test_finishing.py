@@ -1,5 +1,8 @@
 """One WAV out of what MixMonitor wrote."""
 
+import signal
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from bridge.core.errors import MediaError
 from bridge.storage.finishing import finish
 from tests.network import tones
+from tests.storage.crashed import names, remount, tiny_disk
 
 
 def parts(folder: Path, receive_s: float = 2.0, transmit_s: float = 2.0) -> tuple[Path, Path, Path, Path]:
@@ -74,3 +78,55 @@ def test_parts_that_are_no_audio_are_named_and_left(tmp_path: Path) -> None:
         finish(*files, stereo=True, leg_is_left=True)
     assert caught.value.details["reason"] == "unreadable"
     assert {path.name for path in tmp_path.iterdir()} >= {"a.wav", "a_r.wav", "a_t.wav"}
+
+
+def test_with_no_room_for_the_joined_file_every_part_stays(tmp_path: Path) -> None:
+    with tiny_disk(tmp_path / "disk", 140) as disk:
+        files = parts(disk)
+        before = {path: path.read_bytes() for path in disk.iterdir()}
+        with pytest.raises(MediaError) as caught:
+            finish(*files, stereo=True, leg_is_left=True)
+        assert caught.value.details["reason"] == "disk-full"
+        assert {path: path.read_bytes() for path in disk.iterdir()} == before
+        remount(disk, "size=1024k")
+        assert finish(*files, stereo=True, leg_is_left=True)
+        assert names(disk) == {"a.wav"}
+
+
+def test_on_a_disk_that_became_read_only_nothing_is_joined_but_mono_needs_nothing(tmp_path: Path) -> None:
+    with tiny_disk(tmp_path / "disk", 1024) as disk:
+        files = parts(disk)
+        remount(disk, "ro")
+        with pytest.raises(MediaError) as caught:
+            finish(*files, stereo=True, leg_is_left=True)
+        assert caught.value.details["reason"] == "read-only"
+        assert names(disk) == {"a.wav", "a_r.wav", "a_t.wav"}
+        assert finish(*files, stereo=False, leg_is_left=True)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bridge.storage.finishing import finish
+count = int(sys.argv[3])
+def last_time(real):
+    def call(*arguments, **named):
+        global count
+        count -= 1
+        if count == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **named)
+    return call
+setattr(os, sys.argv[2], last_time(getattr(os, sys.argv[2])))
+finish(*(Path(sys.argv[1]) / name for name in ("a.wav", "a.wav", "a_r.wav", "a_t.wav")), stereo=True, leg_is_left=True)
+"""
+
+
+@pytest.mark.parametrize(("step", "times"), [("fsync", 1), ("replace", 1), ("fsync", 2), ("unlink", 2), ("unlink", 3)])
+def test_killed_in_the_middle_it_is_done_again(tmp_path: Path, step: str, times: int) -> None:
+    files = parts(tmp_path, receive_s=1.0)
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), step, str(times)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert finish(*files, stereo=True, leg_is_left=True)
+    assert [tones.seconds(files[0], channel=side) for side in (0, 1)] == [{"alice": 1.0}, {"bob": 2.0}]
+    assert names(tmp_path) == {"a.wav"}
