@@ -51,7 +51,13 @@ class SectionBook:
         moved = replace(section, state=after(section.state, event), **values)
         self.keep(moved)
         if moved.state is not section.state:
-            extra = {"reason": moved.reason, "message": message} if moved.reason is not None else None
+            extra: dict[str, Any] = {}
+            if moved.reason is not None:
+                extra |= {"reason": moved.reason, "message": message}
+            if moved.state is SectionState.STORED and moved.report is not None:
+                # What the file was then: facts are chained, and so are the files by it.
+                extra |= {"path": moved.path, "sha256": moved.report.sha256}
+                extra |= {"size_bytes": moved.report.size_bytes, "duration_s": moved.report.duration_s}
             self.note(_FACT_OF_STATE[moved.state], moved, at, extra)
         return moved
 
