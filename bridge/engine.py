@@ -18,7 +18,7 @@ from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
 from bridge.core.errors import NotConfirmedError, StoreError, TooManyCommandsError
 from bridge.core.messages import Event
 from bridge.core.recorder import Recorder
-from bridge.core.records import NumberedFact
+from bridge.core.records import FactKind, NumberedFact
 from bridge.core.store import CHANGES, AppendFact, Change, Store
 from bridge.inbox import Inbox
 from bridge.outbox import Hold, Outbox
@@ -36,6 +36,7 @@ _AGAIN_S = 1.0
 _MOST_ASKED = 1000
 _HOLD_S = 2.0
 _ANSWERING_S = 0.5
+_OF_EACH_SECTION = frozenset({"type", "headchannel", "tailchannel"})
 
 
 @dataclass(slots=True)
@@ -183,6 +184,7 @@ class Engine:
                 task.add_done_callback(self._acting.discard)
 
     async def _keep_and_tell(self, decisions: list[Decision]) -> None:
+        _log_alarms(decisions)
         answers = [answer for answer in decisions if isinstance(answer, Done | Refused)]
         for answer in answers:
             self._hold(answer.number)  # that of its command may be over
@@ -243,3 +245,12 @@ class Engine:
 
 def _ended(number: CommandNumber) -> Refused:
     return Refused(number, NotConfirmedError("recbridge is being stopped: what became of it is not known"))
+
+
+def _log_alarms(decisions: Sequence[Decision]) -> None:
+    """What is wrong with a section goes into the log, too, also where the database cannot take the fact."""
+    for decision in decisions:
+        if isinstance(decision, AppendFact) and decision.fact.kind is FactKind.SECTION_ALARM:
+            fact = decision.fact
+            said = {name: value for name, value in fact.data.items() if name not in _OF_EACH_SECTION}
+            log.warning("section-alarm", section=f"{fact.record_id}/{fact.rule_id}/{fact.file}", **said)

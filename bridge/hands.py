@@ -9,13 +9,17 @@ import structlog
 from bridge.asterisk import mixmonitor
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.mixmonitor import MixMonitorId
+from bridge.asterisk.policy import ConnectionState
 from bridge.core.decisions import (
     Act,
     FileInspected,
+    FilesMeasured,
+    FilesNotMeasured,
     FileUnreadable,
     FileWatched,
     FindMixMonitor,
     InspectFile,
+    MeasureFiles,
     MixMonitorAccepted,
     MixMonitorFound,
     MixMonitorNotSought,
@@ -34,6 +38,7 @@ from bridge.core.decisions import (
 )
 from bridge.core.errors import AsteriskError, AsteriskRefusedError, MediaError
 from bridge.core.ids import SectionKey
+from bridge.storage.growth import Looks
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
 
@@ -43,6 +48,7 @@ _DAY_WITHIN_S = 1.0
 """A disk that hangs must not keep a recording from beginning."""
 _SEEN_WITHIN_S = 2.0
 _FINAL_WITHIN_S = 10.0
+_MEASURED_WITHIN_S = 3.0
 
 
 class Hands:
@@ -55,6 +61,8 @@ class Hands:
         self._spool = spool
         self._inspector = inspector
         self._clock = clock
+        self._looks = Looks(spool.local_path)
+        self._measures = True
         self._day = ""
         self.file_unseen: SectionKey | None = None
 
@@ -76,6 +84,8 @@ class Hands:
                     return await self._watch(act)
                 case InspectFile():
                     return await self._inspect(act)
+                case MeasureFiles():
+                    return await self._measure(act)
         except Exception as error:  # the section must not wait for ever because of our mistake
             log.exception("act-failed", act=type(act).__name__)
             return _gave_up(act, self._clock(), str(error))
@@ -173,6 +183,18 @@ class Hands:
             )
         return FileWatched(self._clock(), act.key, seen)
 
+    async def _measure(self, act: MeasureFiles) -> Report:
+        try:
+            grown = await self._looks.look(act.files, _MEASURED_WITHIN_S)
+        except MediaError as error:
+            if self._measures:
+                log.error("files-not-measured", files=len(act.files), problem=error.message)
+            self._measures = False
+            return FilesNotMeasured(self._clock(), error.message)
+        self._measures = True
+        connected = self._connection.state is ConnectionState.CONNECTED
+        return FilesMeasured(self._clock(), grown, connected)
+
     async def _inspect(self, act: InspectFile) -> Report:
         try:
             inspection = await self._inspector.inspect_section(
@@ -207,3 +229,5 @@ def _gave_up(act: Act, at: datetime, message: str) -> Report:
             return FileWatched(at, act.key, seen=False)
         case InspectFile():
             return FileUnreadable(at, act.key, "internal-error", message)
+        case MeasureFiles():
+            return FilesNotMeasured(at, message)

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.core.decisions import Decision
 from bridge.core.ids import SectionKey, Uniqueid
 from bridge.core.records import Fact, FactKind, Section, SectionState
-from bridge.core.sections import FINAL, SectionEvent, after
+from bridge.core.sections import FINAL, RUNNING, SectionEvent, after
 from bridge.core.store import AppendFact, PutSection
 
 _FACT_OF_STATE = {state: FactKind(f"section.{state}") for state in SectionState}
@@ -21,6 +21,8 @@ class SectionBook:
         self._out = out
         self._sections: dict[SectionKey, Section] = {}
         self._on_leg: dict[Uniqueid, dict[SectionKey, None]] = {}
+        self.running: dict[SectionKey, None] = {}
+        """Those whose MixMonitor runs, oldest first."""
 
     def get(self, key: SectionKey) -> Section | None:
         """The section, unless it is final."""
@@ -34,6 +36,10 @@ class SectionBook:
         """Take in a section that is kept already."""
         self._sections[section.key] = section
         self._on_leg.setdefault(section.leg, {})[section.key] = None
+        if section.state in RUNNING:
+            self.running[section.key] = None
+        else:
+            self.running.pop(section.key, None)
 
     def keep(self, section: Section) -> None:
         """A new section, or one with other values."""

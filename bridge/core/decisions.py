@@ -5,6 +5,7 @@ A decision is something to keep (`store.Change`), something to do (`Act`), or wh
 report, also where it failed or took too long.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, get_args
@@ -126,7 +127,32 @@ class FindMixMonitor:
     mixmonitor_id: str | None
 
 
-Act = StartMixMonitor | StopMixMonitor | MuteMixMonitor | ProbeMixMonitor | FindMixMonitor | WatchFile | InspectFile
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A section that is being written: its mixed file had `seen` bytes when it was looked at last."""
+
+    key: SectionKey
+    wav: Wav
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureFiles:
+    """See how far the files of running sections have grown, all with one look."""
+
+    files: tuple[Growing, ...]
+
+
+Act = (
+    StartMixMonitor
+    | StopMixMonitor
+    | MuteMixMonitor
+    | ProbeMixMonitor
+    | FindMixMonitor
+    | WatchFile
+    | InspectFile
+    | MeasureFiles
+)
 ACTS: Final = get_args(Act)
 """Its types, for isinstance."""
 Decision = Change | Act | Answer
@@ -251,6 +277,38 @@ The others are final: `file-missing`, `empty` (it ends before its audio), `unrea
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """What a look at a running section's files found.
+
+    `size_bytes` is the mixed file's; None where one of its files is not there. `heard` says whether anything but exact
+    digital silence is in what is new: in the mixed file, or, for stereo, in the leg's own voice and in what it hears;
+    empty where nothing is new. `beheaded`: the file does not begin as a WAV does, somebody has cut it off or written
+    over it.
+    """
+
+    size_bytes: int | None
+    heard: tuple[bool, ...] = ()
+    beheaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilesMeasured:
+    """What the look found, and whether Asterisk was connected then."""
+
+    at: datetime
+    grown: Mapping[SectionKey, Grown]
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilesNotMeasured:
+    """The disk has not answered in time, or something went wrong: nothing is known of the files."""
+
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: `Recorder.wake_at` has come."""
 
@@ -270,5 +328,7 @@ Report = (
     | FileWatched
     | FileInspected
     | FileUnreadable
+    | FilesMeasured
+    | FilesNotMeasured
     | Tick
 )

@@ -15,7 +15,8 @@ SETTLE_S = 0.1
 class Candidate:
     """A party that could be recorded on.
 
-    `foreign` is whether somebody else's MixMonitor runs there, `ended_at` when the last one of ours did.
+    `foreign` is whether somebody else's MixMonitor runs there, `ended_at` when the last one of ours did. `deaf`: one of
+    ours that began there in this talk hears one side only.
     """
 
     uniqueid: Uniqueid
@@ -23,6 +24,7 @@ class Candidate:
     caller: bool
     foreign: bool
     ended_at: datetime | None
+    deaf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ def choose(candidates: Sequence[Candidate], now: datetime, asked_at: datetime) -
     """
     settle = timedelta(seconds=SETTLE_S)
 
-    def rank(candidate: Candidate) -> tuple[bool, bool]:
-        return (not candidate.outside, not candidate.caller)
+    def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
+        return (candidate.deaf, not candidate.outside, not candidate.caller)
 
     def settled(candidate: Candidate) -> bool:
         return candidate.ended_at is None or now - candidate.ended_at >= settle

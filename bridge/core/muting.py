@@ -6,7 +6,7 @@ from datetime import datetime
 from bridge.core import decisions as d
 from bridge.core.book import SectionBook
 from bridge.core.ids import SectionKey
-from bridge.core.records import FactKind, Section, SectionState
+from bridge.core.records import Alarm, FactKind, Section, SectionState
 from bridge.core.sections import RUNNING, SectionEvent, allows
 
 
@@ -48,7 +48,7 @@ class Muting:
 
     def give_up(self, section: Section, now: datetime) -> None:
         """It should be silent by now."""
-        self._doubt(section, {"alarm": "not-paused"}, now)
+        self._doubt(section, {"alarm": Alarm.NOT_PAUSED}, now)
 
     def answered(self, report: d.MuteAnswered, now: datetime) -> None:
         """Asterisk has confirmed."""
@@ -61,7 +61,7 @@ class Muting:
         """It has not: nobody knows what the section writes."""
         section = self._book.get(report.key)
         if section is not None and section.state in RUNNING:
-            alarm = "not-paused" if report.muted else "not-resumed"
+            alarm = Alarm.NOT_PAUSED if report.muted else Alarm.NOT_RESUMED
             self._doubt(section, {"alarm": alarm, "code": report.code}, now)
 
     def _doubt(self, section: Section, alarm: Mapping[str, str], now: datetime) -> None:

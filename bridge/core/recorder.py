@@ -23,13 +23,15 @@ from bridge.core.rules import Answers, Rule, RuleSet, Start, TalkFacts, ask
 from bridge.core.sectioner import Sectioner, Stretch, ends
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact
 from bridge.core.tracker import CallTracker
+from bridge.core.watching import Limits, Watching
 
 
 class Recorder:
     """Decides, for every event, what to keep and what to do. Holds no more than the calls that go on now.
 
     `files` gives the highest section number already used of a record and rule, so that a restart goes on counting.
-    `flags` is what users have changed of their flags, `queue_toggles` what queues say of their members' record key.
+    `flags` is what users have changed of their flags, `queue_toggles` what queues say of their members' record key,
+    `limits` what is too long for a file not to grow or to be silent.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Recorder:
         *,
         flags: Mapping[Identity, UserFlags] | None = None,
         queue_toggles: Mapping[str, bool] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._out: list[d.Decision] = []
         self.tracker = CallTracker()
         self.sectioner = Sectioner(self.tracker, people, self._out, files or {}, self._silent)
+        self.watching = Watching(self.sectioner.book, self._out, self._held, self.sectioner.renew, limits)
         self.control = Control(self, self._out)
         self.applies = Applies(self.tracker, people, self.control.demands.in_call)
         self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
@@ -67,6 +71,9 @@ class Recorder:
         self._on_event: dict[type, Callable[[Any, datetime], None]] = {
             **self.sectioner.reports,
             **self.phones.events,
+            **self.watching.reports,
+            d.FileInspected: self._finished,
+            d.FileUnreadable: self._finished,
             d.Tick: self._tick,
             Command: self.control.command,
             m.MixMonitorStarted: self._mixmonitor,
@@ -98,8 +105,17 @@ class Recorder:
 
     def _tick(self, tick: d.Tick, now: datetime) -> None:
         self.sectioner.tick(tick, now)
+        self.watching.tick(tick.at)
         self.control.pauses.tick(tick.at)
         self.phones.tick(tick.at)
+
+    def _finished(self, report: d.FileInspected | d.FileUnreadable, now: datetime) -> None:
+        self.watching.finished(report, now)
+        self.sectioner.reports[type(report)](report, now)
+
+    def _held(self, section: Section) -> bool:
+        leg = self.tracker.channels.get(section.leg)
+        return leg is not None and leg.talk is not None and any(party.held for party in leg.talk.parties.values())
 
     def _silent(self, call: c.Call, rule: Rule) -> bool:
         return self.control.pauses.silent(call, rule)
@@ -153,7 +169,7 @@ class Recorder:
 
     def wake_at(self) -> datetime | None:
         """When a Tick is wanted, if nothing happens before."""
-        times = (self.sectioner.wake_at(), self.control.wake_at(), self.phones.wake_at())
+        times = (self.sectioner.wake_at(), self.control.wake_at(), self.phones.wake_at(), self.watching.wake_at())
         return min((at for at in times if at is not None), default=None)
 
     # Calls

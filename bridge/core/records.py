@@ -148,6 +148,23 @@ class FactKind(StrEnum):
     ASTERISK_LOST = "asterisk.lost"
 
 
+class Alarm(StrEnum):
+    """What a fact of kind SECTION_ALARM says in its data's `alarm`. The words are stable: metrics count by them."""
+
+    FILE_NOT_SEEN = "file-not-seen"
+    NOT_GROWING = "not-growing"
+    FILE_GONE = "file-gone"
+    FILE_CUT = "file-cut"
+    SIDE_SILENT = "side-silent"
+    SILENT = "silent"
+    SHORTER_THAN_TALK = "shorter-than-talk"
+    UNREADABLE = "unreadable"
+    STOPPED_BY_OTHERS = "stopped-by-others"
+    STOP_UNANSWERED = "stop-unanswered"
+    NOT_PAUSED = "not-paused"
+    NOT_RESUMED = "not-resumed"
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that happened. Never changed once it has its number.

@@ -94,6 +94,8 @@ class Replay:
                     self._handle(d.MixMonitorFound(now, decision.key, decision.mixmonitor_id), now)
                 case d.WatchFile():
                     self._handle(d.FileWatched(now, decision.key, seen=True), now)
+                case d.MeasureFiles():
+                    self._handle(d.FilesMeasured(now, {}, connected=True), now)
                 case d.InspectFile():
                     self._handle(d.FileInspected(now, decision.key, self._report(decision.key)), now)
 

@@ -17,18 +17,20 @@ from bridge.core import messages as m
 from bridge.core.book import SectionBook
 from bridge.core.errors import AsteriskTimeoutError, AsteriskUnreachableError
 from bridge.core.ids import ChannelName, Identity, RecordId, RuleId, SectionKey, Uniqueid, record_id
-from bridge.core.legs import Candidate, choose
+from bridge.core.legs import SETTLE_S, Candidate, choose
 from bridge.core.monitors import Monitors
 from bridge.core.muting import Muting
 from bridge.core.numbering import Numbering
 from bridge.core.people import People
-from bridge.core.records import FactKind, Section, SectionState, SectionType
+from bridge.core.records import Alarm, FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
 from bridge.core.sections import RUNNING, SectionEvent, allows
 from bridge.core.tracker import CallTracker
 
 STOP_AGAIN_S = 5.0
 """How long after a StopMixMonitor without an answer the next one is sent."""
+RENEW_EVERY_S = 60.0
+"""How soon a file that does not do may be given up for the next one again: what ails one may ail the next, too."""
 
 _NO_ANSWER = frozenset({AsteriskUnreachableError.code, AsteriskTimeoutError.code})
 _TRIES = 6
@@ -40,7 +42,8 @@ class Stretch:
 
     `wanted` are the rules that record it, `owners` those users who started some of them on demand, `sections` what
     each writes now. `offered` are the rules that users may start, and which users; `told` to whom that was said.
-    `why_not` says why rules that hold for the call do not record this talk, where that is so.
+    `why_not` says why rules that hold for the call do not record this talk, where that is so. `renewed` is when a file
+    was given up for the next one; `moved` are the rules that left one of the `deaf` legs, which hear one side only.
     """
 
     talk: c.Talk
@@ -51,6 +54,9 @@ class Stretch:
     told: dict[RuleId, frozenset[Identity]] = field(default_factory=dict)
     why_not: str | None = None
     sections: dict[RuleId, SectionKey] = field(default_factory=dict)
+    renewed: dict[RuleId, datetime] = field(default_factory=dict)
+    moved: set[RuleId] = field(default_factory=set)
+    deaf: set[Uniqueid] = field(default_factory=set)
 
     @property
     def call(self) -> c.Call:
@@ -163,6 +169,7 @@ class Sectioner:
                     caller=party is caller,
                     foreign=self.monitors.foreign_on(party.uniqueid),
                     ended_at=self.monitors.ended_on(party.uniqueid),
+                    deaf=party.uniqueid in stretch.deaf,
                 )
                 for party in parties.values()
             ],
@@ -412,10 +419,11 @@ class Sectioner:
         longest = self._longest.pop(report.key, None)
         before = self._replaces.pop(report.key, None)
         runs_on = self.book.get(before) if before is not None else None
-        if before is not None and longest is not None and runs_on is not None and runs_on.state in RUNNING:
+        if place is not None and runs_on is not None and runs_on.state in RUNNING:
             # The one that it should have taken over from goes on, and it is tried again when this would have ended.
-            longest.stretch.sections[section.rule_id] = before
-            self._longest[before] = longest
+            place[0].sections[section.rule_id] = runs_on.key
+            if longest is not None:
+                self._longest[runs_on.key] = longest
         elif place is not None and report.code in _NO_ANSWER:
             self._try_again(*place, section, now)
         reason = report.code if section.leg in self._tracker.channels else "channel-gone"
@@ -444,12 +452,12 @@ class Sectioner:
             # It writes on after its talk. Without a connection the next snapshot is what to wait for.
             lost = report.code == AsteriskUnreachableError.code
             self._unstopped[section.key] = None if lost else now + timedelta(seconds=STOP_AGAIN_S)
-            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "stop-unanswered", "code": report.code})
+            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.STOP_UNANSWERED, "code": report.code})
 
     def _file_watched(self, report: d.FileWatched, now: datetime) -> None:
         section = self.book.get(report.key)
         if section is not None and not report.seen:
-            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "file-not-seen"})
+            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.FILE_NOT_SEEN})
 
     def _file_inspected(self, report: d.FileInspected, now: datetime) -> None:
         section = self.book.get(report.key)
@@ -470,7 +478,8 @@ class Sectioner:
             del self._longest[key]
             section = self.book.get(key)
             if section is not None and section.state in RUNNING:
-                self._take_over(section, longest, now)
+                if not self._take_over(section, longest.stretch, longest.rule, now):
+                    self._longest[section.key] = replace(longest, due=now + timedelta(seconds=1))
             elif section is not None and section.state is SectionState.REQUESTED:
                 self._longest[key] = replace(longest, due=now + timedelta(seconds=1))
         for key in [key for key, at in self._unstopped.items() if at is not None and at <= tick.at]:
@@ -479,15 +488,54 @@ class Sectioner:
             if section is not None:
                 self._ask_to_stop(section)
 
-    def _take_over(self, section: Section, longest: _Longest, now: datetime) -> None:
-        """Begin the next section; the old one is stopped when the new one runs."""
-        self.begin(longest.stretch, longest.rule, now)
-        successor = longest.stretch.sections[longest.rule.id]
-        if successor != section.key:
-            self._replaces[successor] = section.key
-        else:  # no leg at the moment, or paused
-            self._waiting.pop((longest.stretch.talk.number, longest.rule.id), None)
-            self._longest[section.key] = replace(longest, due=now + timedelta(seconds=1))
+    def _take_over(self, section: Section, stretch: Stretch, rule: Rule, now: datetime) -> bool:
+        """Begin the next section; the old one is stopped when the new one runs. False: no leg now, or paused."""
+        self.begin(stretch, rule, now)
+        successor = stretch.sections[rule.id]
+        if successor == section.key:
+            self._waiting.pop((stretch.talk.number, rule.id), None)
+            return False
+        self._replaces[successor] = section.key
+        return True
+
+    def renew(self, section: Section, now: datetime, elsewhere: bool) -> None:
+        """What a running section writes is not what it should be: begin the next one, and then end it.
+
+        At most once a minute; `elsewhere`, where it hears one side only: on another leg that may do better, once for
+        each talk and rule. Nothing is done while the rule is paused.
+        """
+        place = self._place.get(section.key)
+        if place is None or place[0].sections.get(place[1].id) != section.key:
+            return
+        stretch, rule = place
+        if not (self._may_move(section, stretch, rule, now) if elsewhere else self._may_renew(stretch, rule, now)):
+            return
+        deaf = {section.leg} - stretch.deaf if elsewhere else set()
+        stretch.deaf |= deaf
+        if not self._take_over(section, stretch, rule, now):
+            stretch.deaf -= deaf
+            return
+        self._longest.pop(section.key, None)
+        if elsewhere:
+            stretch.moved.add(rule.id)
+        else:
+            stretch.renewed[rule.id] = now
+
+    @staticmethod
+    def _may_renew(stretch: Stretch, rule: Rule, now: datetime) -> bool:
+        last = stretch.renewed.get(rule.id)
+        return last is None or now - last >= timedelta(seconds=RENEW_EVERY_S)
+
+    def _may_move(self, section: Section, stretch: Stretch, rule: Rule, now: datetime) -> bool:
+        """In a stereo section of three or more no other leg has the left party alone."""
+        others = [party for party in stretch.talk.parties if party != section.leg and party not in stretch.deaf]
+        if rule.id in stretch.moved or (rule.channels is Channels.STEREO and len(stretch.talk.parties) > 2):
+            return False
+        settled = now - timedelta(seconds=SETTLE_S)
+        return any(
+            not self.monitors.foreign_on(party) and (self.monitors.ended_on(party) or settled) <= settled
+            for party in others
+        )
 
     # Somebody else's MixMonitors
 
@@ -514,7 +562,7 @@ class Sectioner:
             return
         if theirs:
             self.monitors.theirs_runs(section.leg)
-        self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": "stopped-by-others"})
+        self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.STOPPED_BY_OTHERS})
         place = self._place.get(section.key)
         self._close(section, now)
         self._begin_next(place, section, now)

@@ -1,7 +1,7 @@
 """A recorder at a PBX that exists only as events, with an Asterisk that does what it is asked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bridge.core import decisions as d
@@ -55,6 +55,8 @@ class Scene:
     queue_toggles: dict[str, bool] = field(default_factory=dict)
     files: dict[tuple[RecordId, RuleId], int] = field(default_factory=dict)
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
+    look: Callable[[d.Growing], d.Grown] = lambda one: d.Grown(one.seen + 81920, (True, True)[: 1 + one.wav.stereo])
+    connected: bool = True
 
     def __post_init__(self) -> None:
         users = directory(self.users)
@@ -124,7 +126,12 @@ class Scene:
             case d.WatchFile():
                 self.take(d.FileWatched(now, act.key, seen=True), now)
             case d.InspectFile():
-                self.take(d.FileInspected(now, act.key, REPORT), now)
+                section = self.sections[act.key]
+                began, ended = section.started_at or now, section.ended_at or now
+                length_s = max(REPORT.duration_s, (ended - began).total_seconds())
+                self.take(d.FileInspected(now, act.key, replace(REPORT, duration_s=length_s)), now)
+            case d.MeasureFiles(files):
+                self.take(d.FilesMeasured(now, {one.key: self.look(one) for one in files}, self.connected), now)
 
     def ask(self, verb: Verb, channel: str, identity: str, role: Role = Role.USER, *, of: str = "") -> None:
         """Somebody gives a command by the API; a supervisor supervises `of`."""
@@ -141,9 +148,15 @@ class Scene:
         answer = self.answered[-1]
         return answer.error.code if isinstance(answer, Refused) else ""
 
+    def due(self) -> datetime | None:
+        """When the recorder wants to be woken, but for its looks at what is written."""
+        recorder = self.recorder
+        times = (one.wake_at() for one in (recorder.sectioner, recorder.control, recorder.phones))
+        return min((at for at in times if at is not None), default=None)
+
     def wakes(self) -> None:
-        """Time goes on to when the recorder wants to be woken."""
-        at = self.recorder.wake_at()
+        """Time goes on to when the recorder wants to be woken, but for its looks."""
+        at = self.due()
         assert at is not None
         self.pbx.now = max(at, self.pbx.now)
         self.take(d.Tick(self.pbx.now), self.pbx.now)

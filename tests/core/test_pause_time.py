@@ -133,7 +133,7 @@ def test_a_pause_whose_rules_have_all_resumed_is_over() -> None:
     scene.ask(Verb.PAUSE, alice, "alice")
     scene.wakes()
     assert scene.pauses == {}
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
     scene.ask(Verb.RESUME, alice, "alice")
     assert scene.code == "not-paused"
     scene.ask(Verb.PAUSE, alice, "alice")

@@ -83,7 +83,7 @@ def test_a_hangup_before_the_digits_act_leaves_nothing() -> None:
     scene.pbx.digits(bob, "*3")
     scene.pbx.over("b1", alice, bob)
     scene.play()
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
     scene.tick(5)
     assert scene.starts() == []
 

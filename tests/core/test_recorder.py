@@ -142,12 +142,12 @@ def test_the_least_bad_leg_is_taken_after_100_ms_and_a_fact_says_so() -> None:
     scene.pbx.answered(alice, bob, "b1")
     scene.play()
     assert scene.starts() == []
-    assert scene.recorder.wake_at() is not None
+    assert scene.due() is not None
     scene.tick(0.1)
     assert [start.leg for start in scene.starts()] == [alice]
     (fact,) = (fact for fact in scene.facts if fact.kind is FactKind.LEG_COMPROMISE)
     assert fact.data["reason"] == "foreign-mixmonitor"
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
 
 
 def test_a_refused_mixmonitor_is_a_failed_section_with_its_reason() -> None:
@@ -174,7 +174,7 @@ def test_a_start_without_an_answer_is_tried_again_while_the_talk_goes_on() -> No
         assert [one.key.file for one in scene.starts()] == list(range(1, number + 2))
     last = scene.starts()[-1]
     scene.take(d.MixMonitorRefused(scene.pbx.now, last.key, "asterisk-unreachable", "gone"), scene.pbx.now)
-    assert scene.recorder.wake_at() is None  # not for ever
+    assert scene.due() is None  # not for ever
     scene.pbx.over("b1", alice, bob)
     scene.play()
     assert {section.state for section in scene.sections.values()} == {SectionState.FAILED}
@@ -188,7 +188,7 @@ def test_a_start_without_an_answer_is_not_tried_again_once_the_talk_is_over() ->
     scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-timeout", "late"), scene.pbx.now)
     scene.pbx.over("b1", alice, bob)
     scene.play()
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
     scene.tick(2)
     assert scene.starts() == [start]
 
@@ -425,7 +425,7 @@ def test_a_caller_that_hangs_up_before_its_leg_has_settled_is_not_recorded_later
     scene.play()
     scene.tick(0.2)
     assert scene.starts() == []
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
 
 
 def test_a_stop_without_an_answer_is_asked_for_again() -> None:
@@ -439,6 +439,6 @@ def test_a_stop_without_an_answer_is_asked_for_again() -> None:
     scene.take(d.StopUnanswered(scene.pbx.now, stop.key, "asterisk-timeout"), scene.pbx.now)
     scene.tick(STOP_AGAIN_S)
     assert scene.stops() == [stop, stop]
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
     scene.take(d.StopAnswered(scene.pbx.now, stop.key), scene.pbx.now)
     assert scene.sections[stop.key].state is SectionState.CLOSED

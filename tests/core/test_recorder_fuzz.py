@@ -277,6 +277,16 @@ class World:
                 take(d.MixMonitorNotSought(now, act.key, "asterisk-timeout"), now)
             case d.WatchFile():
                 take(d.FileWatched(now, act.key, seen=well), now)
+            case d.MeasureFiles(files) if well:
+                grown = {one.key: d.Grown(one.seen + 81920, (True, True)[: 1 + one.wav.stereo]) for one in files}
+                take(d.FilesMeasured(now, grown, connected=True), now)
+            case d.MeasureFiles(files) if len(files) % 2:
+                size = (None, 40_000, 9_000_000)[self.made % 3]
+                grown = {one.key: d.Grown(size, (False, True)[: 1 + one.wav.stereo], size == 40_000) for one in files}
+                self.made += 1
+                take(d.FilesMeasured(now, grown, connected=self.made % 5 > 0), now)
+            case d.MeasureFiles():
+                take(d.FilesNotMeasured(now, "the disk hangs"), now)
             case d.InspectFile() if well:
                 take(d.FileInspected(now, act.key, REPORT), now)
             case d.InspectFile():
@@ -380,6 +390,7 @@ def held(scene: Scene) -> dict[str, object]:
         recorder.sectioner.book,
         recorder.sectioner.monitors,
         recorder.sectioner.muting,
+        recorder.watching,
         recorder.control,
         recorder.control.demands,
         recorder.control.pauses,

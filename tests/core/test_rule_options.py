@@ -139,7 +139,7 @@ def test_the_next_section_begins_before_the_longest_one_ends() -> None:
     scene = Scene(rules=rule("section: 1m"))
     alice, bob = scene.call()
     scene.play()
-    assert scene.recorder.wake_at() == scene.sections[scene.starts()[0].key].requested_at + timedelta(minutes=1)
+    assert scene.due() == scene.sections[scene.starts()[0].key].requested_at + timedelta(minutes=1)
     scene.answers = False
     scene.tick(60)
     first, second = scene.starts()
@@ -151,7 +151,7 @@ def test_the_next_section_begins_before_the_longest_one_ends() -> None:
     scene.pbx.over("b1", alice, bob)
     scene.play()
     assert {section.state for section in scene.sections.values()} == {SectionState.STORED}
-    assert scene.recorder.wake_at() is None
+    assert scene.due() is None
 
 
 def test_a_successor_that_is_refused_leaves_the_section_running() -> None:
