@@ -115,6 +115,37 @@ def test_the_copy_has_the_mode_and_the_owner_of_the_file(wav: Path) -> None:
     assert (stat.S_IMODE(after.st_mode), after.st_uid, after.st_gid) == (0o640, before.st_uid, before.st_gid)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+def test_a_file_of_asterisks_is_repaired_by_one_in_its_group() -> None:
+    asterisk, group, ours = 4242, 4343, 4444
+    with TemporaryDirectory() as folder:
+        day = Path(folder)
+        os.chown(day, asterisk, group)
+        day.chmod(0o2770)
+        wav = unclosed(day / "a.wav", AUDIO)
+        os.chown(wav, asterisk, group)
+        wav.chmod(0o644)
+        groups = os.getgroups()
+        os.setgroups([group])
+        os.setegid(ours)
+        os.seteuid(ours)
+        try:
+            with pytest.raises(PermissionError):
+                wav.open("r+b")
+            assert repair(wav) is not None
+            os.seteuid(0)
+            day.chmod(0o2750)
+            unclosed(wav, AUDIO)
+            os.seteuid(ours)
+            assert reason_of(wav) == "no-access"
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
+        assert (wav.stat().st_uid, wav.stat().st_gid, wav.stat().st_mode & 0o777) == (ours, group, 0o644)
+        assert names(day) == {"a.wav"}
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
