@@ -72,8 +72,9 @@ class Recorder:
             **self.sectioner.reports,
             **self.phones.events,
             **self.watching.reports,
-            d.FileInspected: self._finished,
-            d.FileUnreadable: self._finished,
+            d.FileWatched: self._of_a_file,
+            d.FileInspected: self._of_a_file,
+            d.FileUnreadable: self._of_a_file,
             d.Tick: self._tick,
             Command: self.control.command,
             m.MixMonitorStarted: self._mixmonitor,
@@ -109,8 +110,8 @@ class Recorder:
         self.control.pauses.tick(tick.at)
         self.phones.tick(tick.at)
 
-    def _finished(self, report: d.FileInspected | d.FileUnreadable, now: datetime) -> None:
-        self.watching.finished(report, now)
+    def _of_a_file(self, report: d.FileWatched | d.FileInspected | d.FileUnreadable, now: datetime) -> None:
+        self.watching.overhear(report, now)
         self.sectioner.reports[type(report)](report, now)
 
     def _held(self, section: Section) -> bool:

@@ -44,6 +44,7 @@ class Limits:
 class _Seen:
     """What is known of one section's files. `silent_s` is how long each side has been silent up to now."""
 
+    was_there: bool = False
     size_bytes: int | None = None
     grew_at: datetime | None = None
     has_grown: bool = False
@@ -142,10 +143,10 @@ class Watching:
         """Take in what was found; whether another file would do what this one does not do any more."""
         size, before = grown.size_bytes, seen.size_bytes
         if size is None:
-            if before is not None:  # else it was never seen, which is said already
+            if seen.was_there:  # else it was never seen, which is said already
                 self._alarm(section, seen, Alarm.FILE_GONE, now, {"size_bytes": before})
-            return before is not None
-        seen.size_bytes = size
+            return seen.was_there
+        seen.was_there, seen.size_bytes = True, size
         seen.alarms.discard(Alarm.FILE_GONE)
         if grown.beheaded or size < (before or 0):
             self._alarm(section, seen, Alarm.FILE_CUT, now, {"size_bytes": size})
@@ -185,11 +186,15 @@ class Watching:
             seen.alarms.add(alarm)
             self._book.note(FactKind.SECTION_ALARM, section, now, {"alarm": alarm, **data})
 
-    # At the end
+    # What else is said of a file
 
-    def finished(self, report: d.FileInspected | d.FileUnreadable, now: datetime) -> None:
-        """What is said of a section before its last word: it is shorter than its talk, or cannot be read."""
+    def overhear(self, report: d.FileWatched | d.FileInspected | d.FileUnreadable, now: datetime) -> None:
+        """Its file is there; or, before the section's last word: it is shorter than its talk, or cannot be read."""
         section = self._book.get(report.key)
+        if isinstance(report, d.FileWatched):
+            if section is not None and section.state in RUNNING and report.seen:
+                self._seen.setdefault(section.key, _Seen()).was_there = True
+            return
         if section is None or not allows(section.state, SectionEvent.CHECKED) or section.started_at is None:
             return
         if isinstance(report, d.FileUnreadable):

@@ -200,10 +200,22 @@ def test_nothing_takes_over_while_asterisk_is_away() -> None:
 
 
 def test_a_file_that_was_never_there_is_not_told_a_second_time() -> None:
+    scene = Scene(rules=STEREO, answers=False, look=Files(bad=d.Grown(None)).look)
+    scene.call()
+    scene.play()
+    key = scene.starts()[0].key
+    scene.take(d.MixMonitorAccepted(scene.pbx.now, key, "0x1"), scene.pbx.now)
+    scene.take(d.FileWatched(scene.pbx.now, key, seen=False), scene.pbx.now)
+    scene.answers = True
+    wait(scene, 60)
+    assert alarms(scene) == ["file-not-seen"]
+
+
+def test_a_file_that_is_gone_before_the_first_look_was_there() -> None:
     scene, files, _, _ = talking(seconds=1)
     files.bad = d.Grown(None)
-    wait(scene, 60)
-    assert alarms(scene) == []
+    wait(scene, 5)
+    assert alarms(scene) == ["file-gone"]
 
 
 def test_a_next_section_that_asterisk_refuses_leaves_the_old_one_to_run_and_to_end() -> None:

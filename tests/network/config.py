@@ -272,7 +272,13 @@ exten => {extension},1,Set(CHANNEL(accountcode)={name})
  same => n(busy),Hangup(17)
  same => n(reject),Hangup(21)
 """
-    files["extensions.conf"] += "\n[hum]\n"
+    files["extensions.conf"] += """
+[hum]
+exten => silence,1,Playtones(0)
+ same => n,Wait(3600)
+exten => nothing,1,StopPlaytones()
+ same => n,Wait(3600)
+"""
     for name in (*PHONES, *OUTSIDERS):
         files["extensions.conf"] += f"exten => {name},1,Playtones({TONES[name]})\n same => n,Wait(3600)\n"
     return files

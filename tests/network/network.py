@@ -176,6 +176,16 @@ class Network:
             )
             await asyncio.sleep(each_s + pause_s)
 
+    async def falls_silent(self, party: str, how: Literal["silence", "nothing"]) -> None:
+        """The party's newest leg sends exact digital silence from now on, as a muted phone may, or nothing at all."""
+        leg = await self._newest(party)
+        await self.phones.action("Redirect", Channel=leg, Context="hum", Exten=how, Priority="1")
+
+    async def hums(self, party: str) -> None:
+        """The party is heard again."""
+        leg = await self._newest(party)
+        await self.phones.action("Redirect", Channel=leg, Context="hum", Exten=party, Priority="1")
+
     async def hangup(self, party: str) -> None:
         """The party hangs up its newest leg, as caller or callee; AmiError where it has none."""
         leg = await self._newest(party)
