@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from bridge.core.document import Boolean, Listed, Loaded, Strict, Text, WrongValueError, in_order, load, text_of
 from bridge.core.durations import Duration
 from bridge.core.errors import BadInputError, Problem
+from bridge.core.space import LowSpace, LowSpaceText
 from bridge.files import DEFAULT_USERS, read_text
 
 DEFAULT_PATH = Path("/etc/recbridge/recbridge.yml")
@@ -85,10 +86,11 @@ class AsteriskConfig(Strict):
 
 
 class SpoolConfig(Strict):
-    """One folder, as each of the two sees it."""
+    """One folder, as each of the two sees it. `low_space` is how much free room of its disk warns."""
 
     asterisk: Annotated[Path, BeforeValidator(_spool_path)] = _DEFAULT_SPOOL
     local: AbsolutePath = _DEFAULT_SPOOL
+    low_space: LowSpaceText = LowSpace(share=0.05)
 
 
 class TlsConfig(Strict):

@@ -121,6 +121,13 @@ class Hands:
             return
         self._day = day
 
+    async def _unmounted(self) -> bool:
+        try:
+            async with asyncio.timeout(_DAY_WITHIN_S):
+                return await asyncio.to_thread(self._spool.unmounted)
+        except TimeoutError:
+            return True
+
     async def _stop(self, act: StopMixMonitor) -> Report:
         try:
             await mixmonitor.stop(self._connection, act.leg, MixMonitorId(act.mixmonitor_id))
@@ -202,6 +209,8 @@ class Hands:
             )
         except MediaError as error:
             reason = str(error.details.get("reason", error.code))
+            if reason == "file-missing" and await self._unmounted():
+                reason = "spool-missing"  # it lies on the disk that is to come back
             log.error("file-unreadable", section=_name(act.key), reason=reason, problem=error.message)
             return FileUnreadable(self._clock(), act.key, reason, error.message)
         if not inspection.whole:

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.config import SECRET_VARIABLE, Config, load_config, look_into
 from bridge.core.errors import BadInputError
+from bridge.core.space import LowSpace, Space
 
 NO_SECRET = "`asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
 MINIMAL = "asterisk: {secret: geheim-0049}\n"
@@ -35,6 +36,7 @@ def test_only_asterisk_is_required_and_the_rest_has_its_documented_defaults(file
         "127.0.0.1", 5038, "bridge", "geheim-0049",
     )  # fmt: skip
     assert config.spool.asterisk == config.spool.local == Path("/var/spool/asterisk/recbridge")
+    assert config.spool.low_space == LowSpace(share=0.05)
     assert (config.rules, config.users) == (Path("/etc/recbridge/rules"), Path("/etc/recbridge/users.yml"))
     assert config.database == Path("/var/lib/recbridge/recbridge.db")
     assert config.trunks == ("PJSIP/trunk*",)
@@ -185,3 +187,18 @@ def test_of_a_file_that_is_no_yaml_nothing_else_is_looked_at(file: Path) -> None
     file.write_text("asterisk: {secret: a\nrules: /my/rules\n")
     found = look_into(file, {})
     assert (len(found.problems), found.rules, found.users) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "low"), [("5%", 50), ("12.5%", 125), ("0%", 0), ("10K", 10 * 2**10), ("300M", 300 * 2**20), ("2T", 2**41)]
+)
+def test_little_room_is_a_share_or_a_size(file: Path, text: str, low: int) -> None:
+    config = loaded(file, f"{MINIMAL}spool: {{low_space: {text}}}\n")
+    assert config.spool.low_space.of(Space(free_bytes=1, total_bytes=1000)) == low
+
+
+@pytest.mark.parametrize("text", ["5", "100%", "-1%", "10 G", "10g", "0M", "1.5G", "[5%]", "%"])
+def test_what_is_neither_is_refused(file: Path, text: str) -> None:
+    (problem,) = refused(file, f"{MINIMAL}spool: {{low_space: {text}}}\n")
+    assert problem.startswith("2:")
+    assert "low_space" in problem

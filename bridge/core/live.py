@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
+from bridge.core.space import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +69,20 @@ class NotReady:
 
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that does not hurt yet, but will: a stable code, and words for an admin with the remedy."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolLook:
+    """What a look at the spool found: what hurts recordings now, what soon will, and its disk's room where known."""
+
+    problem: NotReady | None = None
+    concern: Concern | None = None
+    space: Space | None = None

@@ -1,6 +1,7 @@
 """The folder that Asterisk writes WAVs into and we read them from. All functions block: call them in a thread."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -8,12 +9,19 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from bridge.core.errors import MediaError
-from bridge.core.live import NotReady
+from bridge.core.live import Concern, NotReady, SpoolLook
+from bridge.core.space import LowSpace, Space, in_words
+from bridge.storage.disk_errors import is_full
+from bridge.storage.mounts import Mount
 
 _RELATIVE = re.compile(r"[0-9]{4}/(?:0[1-9]|1[0-2])/(?:0[1-9]|[12][0-9]|3[01])/[A-Za-z0-9._-]+\.wav(?:16)?")
 # Asterisk splits MixMonitor's arguments at commas, and hands the third to a shell.
 _ASTERISK = re.compile(r"/[A-Za-z0-9._/-]*")
 _DAY_MODE = 0o770
+_FLOOR_BYTES = 16 * 2**20
+"""With less than this a recording may end in the middle of a talk: a quarter of an hour of one, in 8 kHz."""
+_LOW = LowSpace(share=0.05)
+_BLOCK = 4096
 
 
 class Spool:
@@ -22,8 +30,13 @@ class Spool:
     Every method that takes a relative path raises MediaError (`bad-path`) for one of another shape.
     """
 
-    def __init__(self, local: Path, asterisk: PurePosixPath | str) -> None:
-        """Raises MediaError (`bad-path`) for an Asterisk path that is relative or holds more than `A-Za-z0-9._/-`."""
+    def __init__(
+        self, local: Path, asterisk: PurePosixPath | str, *, low_space: LowSpace = _LOW, state: Path | None = None
+    ) -> None:
+        """`low_space` warns; `state` is a file of ours that remembers where the spool's disk was mounted.
+
+        Raises MediaError (`bad-path`) for an Asterisk path that is relative or holds more than `A-Za-z0-9._/-`.
+        """
         if not _ASTERISK.fullmatch(str(asterisk)):
             raise MediaError(
                 f"spool.asterisk: {str(asterisk)!r} must be an absolute path of letters, digits and . _ / - alone",
@@ -31,6 +44,14 @@ class Spool:
             )
         self._local = local
         self._asterisk = PurePosixPath(asterisk)
+        self._low_space = low_space
+        self._state = state
+        self._mount = Mount(local, state)
+
+    @property
+    def local(self) -> Path:
+        """The folder, as we see it."""
+        return self._local
 
     def local_path(self, relative: str) -> Path:
         """Where we find the file."""
@@ -44,9 +65,11 @@ class Spool:
         """Make the folders of a file's day, 0770 whatever the umask, with the spool's group; gives the local path.
 
         The spool itself is never made: where it is missing, a disk is not mounted. Raises MediaError with `reason`
-        `spool-missing` or `spool-not-writable`.
+        `spool-missing` or another code of `look`.
         """
         path = self.local_path(relative)
+        if self.unmounted():
+            raise MediaError(f"spool {self._local}: its disk is not mounted", reason="spool-unmounted")
         try:
             spool = self._local.stat()
             for folder in (path.parents[2], path.parents[1], path.parents[0]):
@@ -59,31 +82,87 @@ class Spool:
         return path
 
     def problem(self) -> NotReady | None:
-        """What keeps us from using the spool, if anything; a file is made for a moment to find out."""
+        """What keeps us from using the spool, if anything."""
+        return self.look().problem
+
+    def unmounted(self) -> bool:
+        """Whether the disk that the spool was on is not mounted now: what is missing here may be whole there."""
+        try:
+            return self._mount.lost() is not None
+        except OSError:
+            return False
+
+    def look(self) -> SpoolLook:
+        """What is wrong with the spool or will soon be, and how much room there is; a file is made for a moment."""
         try:
             if not stat.S_ISDIR(self._local.stat().st_mode):
-                return NotReady(
-                    "spool-missing", f"spool {self._local} is no folder: set spool.local to Asterisk's folder"
+                return SpoolLook(
+                    NotReady("spool-missing", f"spool {self._local} is no folder: set spool.local to Asterisk's folder")
                 )
+            lost = self._mount.lost()
+            if lost is not None:
+                return SpoolLook(self._unmounted(lost))
+            room = os.statvfs(self._local)
+            space = Space(room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize)
+            if room.f_flag & os.ST_RDONLY:
+                return SpoolLook(self._not_written(OSError(errno.EROFS, os.strerror(errno.EROFS))), space=space)
         except (FileNotFoundError, NotADirectoryError):
-            return NotReady(
-                "spool-missing",
-                f"spool {self._local} is missing: make it (mode 2770, Asterisk's group), mount its disk, or correct "
-                "spool.local",
+            return SpoolLook(
+                NotReady(
+                    "spool-missing",
+                    f"spool {self._local} is missing: make it (mode 2770, Asterisk's group), mount its disk, or "
+                    "correct spool.local",
+                )
             )
         except OSError as error:
-            return self._not_writable(error)
+            return SpoolLook(self._not_written(error))
         try:
-            with tempfile.TemporaryFile(dir=self._local):
-                return None
+            with tempfile.TemporaryFile(dir=self._local, buffering=0) as file:
+                file.write(bytes(_BLOCK))
         except OSError as error:
-            return self._not_writable(error)
+            return SpoolLook(self._not_written(error), space=space)
+        if space.free_bytes < _FLOOR_BYTES:
+            return SpoolLook(self._full(f"{in_words(space.free_bytes)} left"), space=space)
+        return SpoolLook(concern=self._low(space), space=space)
+
+    def _low(self, space: Space) -> Concern | None:
+        if space.free_bytes >= self._low_space.of(space):
+            return None
+        return Concern(
+            "spool-low",
+            f"spool {self._local}: {in_words(space.free_bytes)} of {in_words(space.total_bytes)} left: make room; "
+            "recbridge deletes nothing to have it",
+        )
+
+    def _full(self, words: str) -> NotReady:
+        return NotReady(
+            "spool-full", f"spool {self._local} is full ({words}): make room; recbridge deletes nothing to have it"
+        )
+
+    def _unmounted(self, mount: Path) -> NotReady:
+        learnt = f", or, where it is meant to be so, remove {self._state} and restart recbridge" if self._state else ""
+        return NotReady(
+            "spool-unmounted",
+            f"spool {self._local}: its disk is not mounted at {mount} any more, and what is recorded now lies in the "
+            f"folder beneath: mount it again{learnt}",
+        )
+
+    def _not_written(self, error: OSError) -> NotReady:
+        if is_full(error):
+            return self._full(str(error.strerror))
+        if error.errno == errno.EROFS:
+            return NotReady(
+                "spool-read-only",
+                f"spool {self._local} is read-only: after an error of the disk Linux makes it so (see `dmesg`); check "
+                "it and mount it for writing",
+            )
+        return self._not_writable(error)
 
     def _not_writable(self, error: OSError) -> NotReady:
         return NotReady(
             "spool-not-writable",
             f"spool {self._local} cannot be written ({error.strerror}): put recbridge's user into the folder's group "
-            "and give the group rwx, make room, or mount its disk for writing",
+            "and give the group rwx, or see `dmesg` for errors of its disk",
         )
 
 

@@ -1,5 +1,6 @@
 """The folder that two programs share."""
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from bridge.core.errors import MediaError
+from bridge.core.space import LowSpace
+from bridge.storage.mounts import mount_point
 from bridge.storage.spool import Spool
+from tests.storage.mounted import can_mount, tmpfs, unmount
 from tests.storage.rights import without_rights
 
 WAV = "2026/08/01/1795223079-178_1795223079-187_1_001.wav"
@@ -166,3 +170,127 @@ def test_a_file_where_a_days_folder_belongs_is_an_error(folder: Path) -> None:
     with pytest.raises(MediaError) as caught:
         spool_at(folder).prepare_day(WAV)
     assert "2026" in caught.value.message
+
+
+mounting = pytest.mark.skipif(not can_mount(), reason="only root may mount")
+MB = 2**20
+
+
+def code_of(spool: Spool) -> str | None:
+    problem = spool.problem()
+    return problem.code if problem is not None else None
+
+
+def test_how_much_room_there_is_is_told(folder: Path) -> None:
+    space = spool_at(folder).look().space
+    assert space is not None
+    assert 0 < space.free_bytes <= space.total_bytes
+
+
+@mounting
+def test_a_disk_that_gets_full_warns_first_and_is_named_then(folder: Path) -> None:
+    with tmpfs(folder, 64 * MB):
+        spool = Spool(folder, "/spool", low_space=LowSpace(share=0.5))
+        assert (code_of(spool), spool.look().concern) == (None, None)
+        (folder / "ballast").write_bytes(bytes(40 * MB))
+        look = spool.look()
+        assert look.problem is None
+        assert look.concern is not None
+        assert look.concern.code == "spool-low"
+        assert "24.0 MiB of 64.0 MiB" in look.concern.message
+        assert look.space is not None
+        assert look.space.total_bytes == 64 * MB
+        (folder / "more").write_bytes(bytes(20 * MB))
+        look = spool.look()
+        assert look.problem is not None
+        assert look.problem.code == "spool-full"
+        assert "make room" in look.problem.message
+        (folder / "more").unlink()
+        assert code_of(spool) is None
+        assert {path.name for path in folder.iterdir()} == {"ballast"}
+
+
+@mounting
+def test_a_disk_without_a_byte_or_a_file_left_is_full(folder: Path) -> None:
+    with tmpfs(folder, 32 * MB):
+        with contextlib.suppress(OSError), (folder / "ballast").open("wb") as file:
+            while True:
+                file.write(bytes(MB))
+        problem = spool_at(folder).problem()
+        assert problem is not None
+        assert problem.code == "spool-full"
+        (folder / "ballast").unlink()
+    with tmpfs(folder, 32 * MB, "nr_inodes=3"):
+        (folder / "one").touch()
+        (folder / "two").touch()
+        assert code_of(spool_at(folder)) == "spool-full"
+        (folder / "two").unlink()
+        assert code_of(spool_at(folder)) is None
+
+
+@mounting
+def test_a_disk_that_became_read_only_is_named(folder: Path) -> None:
+    with tmpfs(folder, 32 * MB, "ro"):
+        problem = spool_at(folder).problem()
+        assert problem is not None
+        assert problem.code == "spool-read-only"
+        with pytest.raises(MediaError) as caught:
+            spool_at(folder).prepare_day(WAV)
+    assert caught.value.details["reason"] == "spool-read-only"
+
+
+@mounting
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_disk_that_is_not_mounted_any_more_is_not_taken_for_its_mount_point(folder: Path, below: str) -> None:
+    (folder / below).mkdir(exist_ok=True)
+    state = folder.parent / "spool.json"
+    spool = Spool(folder / below, "/spool", state=state)
+    with tmpfs(folder, 32 * MB):
+        (folder / below).mkdir(exist_ok=True)
+        assert (code_of(spool), spool.unmounted()) == (None, False)
+    for one in (spool, Spool(folder / below, "/spool", state=state)):
+        problem = one.problem()
+        assert problem is not None
+        assert problem.code == "spool-unmounted"
+        assert str(folder) in problem.message
+        assert str(state) in problem.message
+        assert one.unmounted()
+        with pytest.raises(MediaError) as caught:
+            one.prepare_day(WAV)
+        assert caught.value.details["reason"] == "spool-unmounted"
+    assert list((folder / below).iterdir()) == []
+    with tmpfs(folder, 32 * MB):
+        (folder / below).mkdir(exist_ok=True)
+        assert (code_of(spool), spool.unmounted()) == (None, False)
+    state.unlink()
+    assert code_of(Spool(folder / below, "/spool", state=state)) is None
+
+
+@mounting
+def test_a_disk_that_is_mounted_later_and_what_another_spool_was_on_are_no_trouble(folder: Path) -> None:
+    state = folder.parent / "spool.json"
+    spool = Spool(folder, "/spool", state=state)
+    assert code_of(spool) is None
+    with tmpfs(folder, 32 * MB):
+        assert code_of(spool) is None
+        other = folder.parent / "other"
+        other.mkdir()
+        assert code_of(Spool(other, "/spool", state=state)) is None
+    assert code_of(Spool(folder, "/spool", state=state)) is None
+
+
+@pytest.mark.parametrize("content", ["", "x", "[]", "{}", '{"folder": 1, "mount": 2}'])
+def test_what_the_state_file_should_not_hold_is_learnt_anew(folder: Path, content: str) -> None:
+    state = folder.parent / "spool.json"
+    state.write_text(content)
+    assert code_of(Spool(folder, "/spool", state=state)) is None
+    assert str(mount_point(folder)) in state.read_text()
+
+
+@mounting
+def test_a_state_that_cannot_be_kept_is_no_trouble(folder: Path) -> None:
+    spool = Spool(folder, "/spool", state=folder / "no" / "such" / "spool.json")
+    with tmpfs(folder, 32 * MB):
+        assert code_of(spool) is None
+        unmount(folder)
+        assert code_of(spool) == "spool-unmounted"
