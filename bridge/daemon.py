@@ -12,13 +12,14 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from bridge import rulebook
+from bridge import __version__, presence, rulebook
 from bridge.api.app import Dependencies, create_app, runner
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.inbox import Connected, Item, Lost
+from bridge.books import Books
 from bridge.config import Config, load_config
-from bridge.core.errors import BadInputError, RecbridgeError
+from bridge.core.errors import BadInputError, RecbridgeError, StoreError
 from bridge.core.ids import Identity
 from bridge.core.live import CallNow, NotReady
 from bridge.core.messages import DTMF, parse
@@ -30,10 +31,14 @@ from bridge.core.store import AppendFact
 from bridge.engine import Engine, Input
 from bridge.feed.stream import Hub
 from bridge.hands import Hands
+from bridge.housekeeping import Housekeeping
+from bridge.keeper import Keeper
 from bridge.lock import alone
 from bridge.notify import Notifier
+from bridge.outbox import Outbox
 from bridge.rulebook import Rulebook
 from bridge.storage.database import SqliteStore
+from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
 
@@ -42,8 +47,8 @@ log = structlog.get_logger()
 _SPOOL_EVERY_S = 5.0
 _STATUS_EVERY_S = 1.0
 _BATCH = 1000
-_LOCKED_S = 0.5
-"""A recording does not begin while another program's lock on the database is waited for: then memory takes it."""
+_LOCKED_S = 0.4
+"""How long another program's lock on the database is waited for: less than a recording is held up (`Keeper.keep`)."""
 _UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
 _LONGEST_CALL = timedelta(days=7)
 """Calls that have run longer than this when the daemon is started begin to count their sections anew."""
@@ -114,6 +119,10 @@ class Daemon:
         )
         hands = Hands(connection, spool, inspector, utc_now)
         hub = Hub(store)
+        intents = IntentsFile(config.database.with_name(f"{config.database.name}.intents"), utc_now)
+        keeper = Keeper(store, intents, Outbox(hub.publish), utc_now)
+        await keeper.take_in()
+        seen_at = await presence.last_seen(store, config.database)
         files = await store.file_numbers(utc_now() - _LONGEST_CALL)
         recorder = Recorder(
             self._book.rules,
@@ -122,10 +131,21 @@ class Daemon:
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
         )
-        engine = Engine(recorder, store, hub.publish, hands.perform, utc_now)
+        engine = Engine(recorder, store, keeper, hands.perform, utc_now, seen_at=seen_at)
+        await engine.feed([_started(seen_at)])
+        books = Books(store, config.database.with_name(f"{config.database.name}.said"), utc_now)
+        housekeeping = Housekeeping(
+            store,
+            config.database,
+            config.spool.local,
+            systemname=config.systemname,
+            keep=config.retention.keep,
+            well=lambda: keeper.well,
+            clock=utc_now,
+        )
 
         def not_ready() -> Sequence[NotReady]:
-            return self._not_ready(connection, hands, engine)
+            return [*self._not_ready(connection, hands), *keeper.not_ready()]
 
         app = create_app(
             Dependencies(
@@ -137,6 +157,7 @@ class Daemon:
                 not_ready=not_ready,
                 hub=hub,
                 clock=utc_now,
+                warnings=lambda: (housekeeping.warning,) if housekeeping.warning is not None else (),
             )
         )
         await self._look_at_spool(spool)
@@ -152,6 +173,9 @@ class Daemon:
             asyncio.create_task(connection.run(), name="asterisk"),
             asyncio.create_task(_pump(connection, engine), name="pump"),
             asyncio.create_task(self._keep_looking_at_spool(spool), name="spool"),
+            asyncio.create_task(housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(books.run(), name="books"),
+            asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
         try:
@@ -174,6 +198,8 @@ class Daemon:
             reaching.cancel()
             await asyncio.gather(reaching, return_exceptions=True)
             await deciding
+            with contextlib.suppress(StoreError):  # the next start tells it by when we were seen last
+                await store.commit([AppendFact(Fact(FactKind.RECBRIDGE_STOPPED, utc_now()))])
             log.info("stopped")
 
     async def _watch(self, tasks: Sequence[asyncio.Task[None]], not_ready: Callable[[], Sequence[NotReady]]) -> None:
@@ -195,7 +221,7 @@ class Daemon:
         finally:
             stopping.cancel()
 
-    def _not_ready(self, connection: AmiConnection, hands: Hands, engine: Engine) -> Sequence[NotReady]:
+    def _not_ready(self, connection: AmiConnection, hands: Hands) -> Sequence[NotReady]:
         """Everything that keeps us from recording, with its remedy."""
         reasons = [
             replace(reason, message=f"{reason.message}: {_UNREACHABLE}")
@@ -218,8 +244,6 @@ class Daemon:
             words = f"the rules in force are the last good ones: {self._refused.problems[0]}"
             words += f" (and {count - 1} more: `recbridge check`)" if count > 1 else ""
             reasons.append(NotReady("rules-refused", words))
-        if engine.store_error is not None:
-            reasons.append(NotReady("database-not-written", engine.store_error.message))
         return reasons
 
     async def _reload_when_told(self, told: asyncio.Event, engine: Engine, connection: AmiConnection) -> None:
@@ -289,6 +313,11 @@ class _Live:
 
     def calls_now(self) -> Sequence[CallNow]:
         return calls_now(self._recorder)
+
+
+def _started(seen_at: datetime | None) -> AppendFact:
+    data = {"version": __version__, "previous_seen_at": None if seen_at is None else seen_at.isoformat()}
+    return AppendFact(Fact(FactKind.RECBRIDGE_STARTED, utc_now(), data=data))
 
 
 async def _pump(connection: AmiConnection, engine: Engine) -> None:

@@ -15,13 +15,14 @@ import structlog
 from bridge.core.access import Reader
 from bridge.core.commands import ANSWER_WITHIN_S, Answer, Command, CommandNumber, Done, Refused, Verb
 from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
-from bridge.core.errors import NotConfirmedError, StoreError, TooManyCommandsError
+from bridge.core.errors import NotConfirmedError, TooManyCommandsError
 from bridge.core.messages import Event
 from bridge.core.recorder import Recorder
-from bridge.core.records import FactKind, NumberedFact
-from bridge.core.store import CHANGES, AppendFact, Change, Store
+from bridge.core.records import FactKind
+from bridge.core.store import CHANGES, AppendFact, Store
 from bridge.inbox import Inbox
-from bridge.outbox import Hold, Outbox
+from bridge.keeper import Keeper
+from bridge.outbox import Hold
 
 log = structlog.get_logger()
 
@@ -30,9 +31,6 @@ Input = Event | Report | Command | AppendFact
 
 _BATCH = 1000
 _INBOX_BOUND = 10_000
-_UNKEPT_BOUND = 200_000
-_AGAIN_S = 1.0
-"""How long after a failed commit the next one is tried, if nothing happens before."""
 _MOST_ASKED = 1000
 _HOLD_S = 2.0
 _ANSWERING_S = 0.5
@@ -50,34 +48,37 @@ class _Asked:
 class Engine:
     """Runs the recorder. One task (`run`) does all the deciding; every act is a task that `run` owns.
 
-    `perform` does an act and gives its one report; it keeps its own deadlines and does not raise. Where the database
-    cannot be written, acts go first and the changes wait in memory for the next commit, up to 200,000 of them; past
-    that the oldest are given up, and the log says so.
+    `perform` does an act and gives its one report; it keeps its own deadlines and does not raise. An act is done once
+    its intent is kept, or as safe as the keeper can have it while the database cannot be written.
     """
 
     def __init__(
         self,
         recorder: Recorder,
         store: Store,
-        publish: Callable[[Sequence[NumberedFact]], None],
+        keeper: Keeper,
         perform: Callable[[Act], Awaitable[Report]],
         clock: Callable[[], datetime],
         *,
         patience_s: float = ANSWER_WITHIN_S + 2.0,
+        seen_at: datetime | None = None,
     ) -> None:
-        """`patience_s` is how long `ask` waits; the recorder, which has a deadline of its own, answers before."""
+        """`patience_s` is how long `ask` waits; the recorder, which has a deadline of its own, answers before.
+
+        `seen_at` is when an earlier run was last there.
+        """
         self.recorder = recorder
-        self.store_error: StoreError | None = None
         self._store = store
-        self._outbox = Outbox(publish)
+        self._keeper = keeper
+        self._outbox = keeper.outbox
         self._perform = perform
         self._clock = clock
         self._inbox: Inbox[Input] = Inbox(_INBOX_BOUND)
-        self._unkept: list[Change] = []
         self._acting: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
         self._asked: dict[CommandNumber, _Asked] = {}
         self._patience_s = patience_s
+        self._seen_at = seen_at
         self._stopping = False
 
     async def feed(self, items: list[Input]) -> None:
@@ -122,7 +123,9 @@ class Engine:
         """What an earlier run left open."""
         store = self._store
         sections, demands, pauses = await store.open_sections(), await store.demands(), await store.pauses()
-        return self.recorder.restore(sections, self._clock(), demands, pauses)
+        calls = await store.running_calls()
+        self.recorder.spans.restore(await store.open_talks(), await store.open_spans())
+        return self.recorder.restore(sections, self._clock(), demands, pauses, calls, self._seen_at)
 
     def stop(self) -> None:
         """Have `run` finish what is in hand and return."""
@@ -131,6 +134,7 @@ class Engine:
 
     async def run(self) -> None:
         """Decide until `stop`. Then what has come in is kept, and acts under way have 10 s to end."""
+        keeping = asyncio.create_task(self._keeper.run(), name="keeper")
         try:
             await self._carry_out(await self._restored())
             while not self._stopping:
@@ -142,17 +146,16 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*self._acting, return_exceptions=True)
             await self._keep_and_tell(self._decide(await self._inbox.take(len(self._inbox), 0)))
+            await self._keeper.end()
         finally:
             self._stopping = True
+            keeping.cancel()
             for number in self._asked:
                 self._tell(_ended(number))
 
     def _until_wake(self) -> float | None:
-        waits = [_AGAIN_S] if self._unkept else []
         wake_at = self.recorder.wake_at()
-        if wake_at is not None:
-            waits.append(max(0.0, (wake_at - self._clock()).total_seconds()))
-        return min(waits, default=None)
+        return None if wake_at is None else max(0.0, (wake_at - self._clock()).total_seconds())
 
     def _decide(self, items: list[Input]) -> list[Decision]:
         now = self._clock()
@@ -173,7 +176,7 @@ class Engine:
                 if isinstance(item, Command):
                     error = NotConfirmedError("something went wrong here, and the log says what")
                     decisions.append(Refused(item.number, error))
-        return decisions
+        return [*decisions, *self.recorder.checkpoint()]
 
     async def _carry_out(self, decisions: list[Decision]) -> None:
         await self._keep_and_tell(decisions)
@@ -188,7 +191,7 @@ class Engine:
         answers = [answer for answer in decisions if isinstance(answer, Done | Refused)]
         for answer in answers:
             self._hold(answer.number)  # that of its command may be over
-        await self._keep([change for change in decisions if isinstance(change, CHANGES)])
+        await self._keeper.keep([change for change in decisions if isinstance(change, CHANGES)])
         for answer in answers:
             self._tell(answer)
 
@@ -205,42 +208,8 @@ class Engine:
             hold.shorten(_ANSWERING_S)
         asked.answer.set_result(answer)
 
-    async def _keep_what_can_be(self, changes: list[Change]) -> None:
-        """One change holds a value that the database will never take: it must not hold up all others for ever."""
-        self._unkept = []
-        if len(changes) == 1:
-            log.error("change-given-up", change=repr(changes[0])[:500])
-            return
-        middle = len(changes) // 2
-        await self._keep(changes[:middle])
-        await self._keep(changes[middle:])
-
     async def _act(self, act: Act) -> None:
         self._inbox.put_now(await self._perform(act))
-
-    async def _keep(self, changes: list[Change]) -> None:
-        changes = [*self._unkept, *changes]
-        if not changes:
-            return
-        try:
-            facts = await self._store.commit(changes)
-        except StoreError as error:
-            if error.details.get("reason") == "refused-value":
-                await self._keep_what_can_be(changes)
-                return
-            if self.store_error is None:
-                log.error("database-not-written", reason=error.message)
-            self.store_error = error
-            if len(changes) > _UNKEPT_BOUND:
-                log.error("changes-given-up", count=len(changes) - _UNKEPT_BOUND)
-                del changes[: len(changes) - _UNKEPT_BOUND]
-            self._unkept = changes
-            return
-        if self.store_error is not None:
-            log.info("database-written-again", changes=len(changes))
-        self.store_error = None
-        self._unkept = []
-        self._outbox.put(facts)
 
 
 def _ended(number: CommandNumber) -> Refused:

@@ -1,13 +1,16 @@
 """Stand-ins that keep the real ones' promises."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bridge.core.access import Token
+from bridge.core.accounts import Account, Span, TalkAccount, account_of
 from bridge.core.errors import StoreError
-from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
+from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
-from bridge.core.records import Cdr, Demand, Fact, NumberedEntry, NumberedFact, Pause, Section, journal_fact
+from bridge.core.records import Cdr, Demand, Fact, FactKind, NumberedEntry, NumberedFact, Pause, Section, journal_fact
 from bridge.core.retention import Hold
 from bridge.core.sections import FINAL
 from bridge.core.store import (
@@ -15,19 +18,62 @@ from bridge.core.store import (
     AddJournalEntry,
     AppendFact,
     Change,
+    EndCall,
     EndDemand,
     EndPause,
+    Intent,
+    JoinTalks,
+    Mark,
+    PutCall,
     PutDemand,
     PutHold,
     PutPause,
     PutSection,
+    PutSpan,
+    PutTalk,
     PutUserFlags,
 )
+
+_AWAY = {
+    FactKind.ASTERISK_LOST,
+    FactKind.ASTERISK_CONNECTED,
+    FactKind.RECBRIDGE_STARTED,
+    FactKind.RECBRIDGE_STOPPED,
+}
 
 
 def _bytes(text: str) -> bytes:
     """What SQLite compares: a text's bytes, not its characters."""
     return text.encode("utf-8", "surrogateescape")
+
+
+class MemoryIntents:
+    """An intents file that forgets when the process ends. While `broken` is set every call raises it."""
+
+    def __init__(self) -> None:
+        self.broken: OSError | None = None
+        self.kept: list[Intent] = []
+
+    def append(self, intents: Sequence[Intent]) -> None:
+        self._check()
+        self.kept += intents
+
+    def read(self, offset: int, most: int) -> tuple[Sequence[Intent], int]:
+        self._check()
+        some: list[Intent] = []
+        for intent in self.kept[offset:]:
+            some.append(intent)
+            if sum(len(one.changes) for one in some) >= most:
+                break
+        return some, offset + len(some)
+
+    def clear(self) -> None:
+        self._check()
+        self.kept = []
+
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise self.broken
 
 
 class MemoryStore:
@@ -37,6 +83,8 @@ class MemoryStore:
         self.broken: StoreError | None = None
         self._facts: list[NumberedFact] = []
         self._last = 0
+        self._taken = Mark(0, 0)
+        self._told: Sequence[NumberedFact] = ()
         self._sections: dict[SectionKey, Section] = {}
         self._journal: list[NumberedEntry] = []
         self._cdrs: list[Cdr] = []
@@ -44,6 +92,9 @@ class MemoryStore:
         self._pauses: dict[tuple[RecordId, Identity], Pause] = {}
         self._flags: dict[Identity, UserFlags] = {}
         self._holds: dict[str, Hold] = {}
+        self._calls: dict[CallId, KeptCall] = {}
+        self._talks: dict[TalkId, TalkAccount] = {}
+        self._spans: dict[tuple[TalkId, int], Span] = {}
         self._tokens: dict[str, Token] = {}
 
     def _check(self) -> None:
@@ -56,8 +107,20 @@ class MemoryStore:
         self._facts.append(numbered)
         return numbered
 
-    async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
+    async def commit(self, changes: Sequence[Change], mark: Mark | None = None) -> Sequence[NumberedFact]:
         self._check()
+        if mark is not None and mark <= self._taken:
+            return self._told if mark == self._taken else ()
+        facts = self._commit(changes)
+        if mark is not None and changes:
+            self._taken, self._told = mark, facts
+        return facts
+
+    async def taken(self) -> Mark:
+        self._check()
+        return self._taken
+
+    def _commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
         facts = []
         for change in changes:
             match change:
@@ -82,6 +145,17 @@ class MemoryStore:
                     self._flags[identity] = flags
                 case PutHold(hold):
                     self._holds[hold.id] = hold
+                case PutCall(call):
+                    self._calls[call.call_id] = call
+                case EndCall(call_id):
+                    self._calls.pop(call_id, None)
+                case PutTalk(talk):
+                    self._talks[talk.talk_id] = talk
+                case PutSpan(span):
+                    self._spans[span.talk_id, span.number] = span
+                case JoinTalks(call_id, gone):
+                    for talk in [talk for talk in self._talks.values() if talk.call_id == gone]:
+                        self._talks[talk.talk_id] = replace(talk, call_id=call_id)
         return facts
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
@@ -113,6 +187,60 @@ class MemoryStore:
     async def pauses(self) -> Sequence[Pause]:
         self._check()
         return sorted(self._pauses.values(), key=lambda one: (one.since, _bytes(one.record_id), _bytes(one.by)))
+
+    async def running_calls(self) -> Sequence[KeptCall]:
+        self._check()
+        return sorted(self._calls.values(), key=lambda one: (one.began_at, one.call_id))
+
+    async def open_talks(self) -> Sequence[TalkAccount]:
+        self._check()
+        found = [talk for talk in self._talks.values() if talk.ended_at is None]
+        return sorted(found, key=lambda talk: (talk.began_at, talk.talk_id))
+
+    async def open_spans(self) -> Sequence[Span]:
+        opened = {talk.talk_id for talk in await self.open_talks()}
+        return [span for key, span in sorted(self._spans.items()) if key[0] in opened]
+
+    async def accounts(
+        self, since: datetime, until: datetime, limit: int, after: Account | None = None
+    ) -> Sequence[Account]:
+        self._check()
+        calls = sorted(enumerate(self._cdrs, start=1), key=lambda one: (one[1].ended_at, one[0]))
+        last = None if after is None else (after.cdr.ended_at, after.number)
+        page = [
+            (number, cdr)
+            for number, cdr in calls
+            if since <= cdr.ended_at < until and (last is None or (cdr.ended_at, number) > last)
+        ]
+        return [self._account(number, cdr) for number, cdr in page[: max(limit, 0)]]
+
+    def _account(self, number: int, cdr: Cdr) -> Account:
+        earlier = [
+            one.ended_at
+            for at, one in enumerate(self._cdrs, start=1)
+            if one.call_id == cdr.call_id and (one.ended_at, at) < (cdr.ended_at, number)
+        ]
+        talks = [
+            talk
+            for talk in sorted(self._talks.values(), key=lambda talk: (talk.began_at, talk.talk_id))
+            if talk.call_id == cdr.call_id and talk.ended_at is not None and talk.began_at <= cdr.ended_at
+            if not any(at >= talk.began_at for at in earlier)
+        ]
+        ids = {talk.talk_id for talk in talks}
+        sections = sorted(self._sections.values(), key=lambda one: (one.talk_id, one.requested_at, one.key))
+        return Account(
+            number,
+            cdr,
+            talks,
+            [span for key, span in sorted(self._spans.items()) if key[0] in ids],
+            [account_of(one) for one in sections if one.talk_id and one.talk_id in ids],
+        )
+
+    async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
+        self._check()
+        away = [one for one in self._facts if one.fact.kind in _AWAY]
+        first = max((one.fact.at for one in away if one.fact.at <= since), default=None)
+        return [one for one in away if (first is None or one.fact.at >= first) and one.fact.at < until]
 
     async def holds(self) -> Sequence[Hold]:
         self._check()

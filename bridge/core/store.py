@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol, get_args
+from typing import Final, NamedTuple, Protocol, get_args
 
 from bridge.core.access import Token
-from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.retention import Hold
@@ -71,6 +73,20 @@ class EndPause:
 
 
 @dataclass(frozen=True, slots=True)
+class PutCall:
+    """Keep a running call as it is now."""
+
+    call: KeptCall
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """A call does not run any more: forget it, if it was kept."""
+
+    call_id: CallId
+
+
+@dataclass(frozen=True, slots=True)
 class PutUserFlags:
     """Keep what a user wants recorded; it stands over users.yml."""
 
@@ -85,6 +101,28 @@ class PutHold:
     hold: Hold
 
 
+@dataclass(frozen=True, slots=True)
+class PutTalk:
+    """Keep a talk as it is accounted for: a new row, or the row of its id with these values."""
+
+    talk: TalkAccount
+
+
+@dataclass(frozen=True, slots=True)
+class PutSpan:
+    """Keep what holds for a rule in a part of a talk: a new row, or the row of its talk and number with these."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTalks:
+    """All talks of the call `gone` are `call`'s."""
+
+    call_id: CallId
+    gone: CallId
+
+
 Change = (
     AppendFact
     | PutSection
@@ -96,6 +134,11 @@ Change = (
     | EndPause
     | PutUserFlags
     | PutHold
+    | PutCall
+    | EndCall
+    | PutTalk
+    | PutSpan
+    | JoinTalks
 )
 """One thing to keep. A batch of them is one commit: all or none."""
 
@@ -103,11 +146,60 @@ CHANGES: Final = get_args(Change)
 """Its types, for isinstance."""
 
 
+class Mark(NamedTuple):
+    """How far a daemon's changes have come: it counts them from 1 on, anew in each run; later runs have higher numbers.
+
+    (0, 0) stands before all.
+    """
+
+    run: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Changes that are meant to be kept together, numbered one by one: `last` is the last one's mark."""
+
+    last: Mark
+    changes: tuple[Change, ...]
+
+    def after(self, taken: Mark) -> "Intent":
+        """What of it comes after `taken`."""
+        if taken.run != self.last.run:
+            return self if taken < self.last else Intent(self.last, ())
+        count = max(0, self.last.number - taken.number)
+        return Intent(self.last, self.changes[-count:] if count else ())
+
+
+class Intents(Protocol):
+    """The append-only file for what the database cannot take now. Every call blocks, and raises OSError."""
+
+    def append(self, intents: Sequence[Intent]) -> None:
+        """Add them, in the order of their marks; on return they are on disk."""
+
+    def read(self, offset: int, most: int) -> tuple[Sequence[Intent], int]:
+        """From an offset on (0: the beginning) intents in their order, until they have `most` changes or more.
+
+        Gives where to go on too; no intents: the end. What cannot be read is left out, and the log says so.
+        """
+
+    def clear(self) -> None:
+        """Empty it; on return that is on disk. What could not be read is moved aside."""
+
+
 class Store(Protocol):
     """Keeps facts, sections, the journal and tokens of one PBX. Raises StoreError."""
 
-    async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
-        """Keep all changes in their order, or none; on return they are on disk. Gives the new facts, numbered."""
+    async def commit(self, changes: Sequence[Change], mark: Mark | None = None) -> Sequence[NumberedFact]:
+        """Keep all changes in their order, or none; on return they are on disk. Gives the new facts, numbered.
+
+        With `mark`, the last change's, the store keeps that with them, and takes no changes whose mark is not higher
+        than the last one that it took: what became of a commit is not always known, and it is then given again. Of the
+        very last ones the facts are told again.
+        """
+
+    async def taken(self) -> Mark:
+        """The mark of the last changes that came with one."""
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
         """Up to `limit` facts with a higher number, in order."""
@@ -129,6 +221,27 @@ class Store(Protocol):
 
     async def pauses(self) -> Sequence[Pause]:
         """All that are kept, oldest first."""
+
+    async def running_calls(self) -> Sequence[KeptCall]:
+        """The calls that ran when they were last seen, oldest first."""
+
+    async def open_talks(self) -> Sequence[TalkAccount]:
+        """Talks without an end, oldest first."""
+
+    async def open_spans(self) -> Sequence[Span]:
+        """All spans of the talks without an end, by talk and number."""
+
+    async def accounts(
+        self, since: datetime, until: datetime, limit: int, after: Account | None = None
+    ) -> Sequence[Account]:
+        """Up to `limit` calls that ended from `since` to before `until` (aware), in the order of their ends.
+
+        `after` is the last one of the page before. Talks are those that ended, by their beginnings; spans and sections
+        go by talk, number and request.
+        """
+
+    async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
+        """When Asterisk or recbridge came and went, from the last such fact up to `since` on to `until`, in order."""
 
     async def holds(self) -> Sequence[Hold]:
         """All legal holds that were ever set, oldest first."""

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 
 from bridge.core.access import Token
+from bridge.core.chain import next_hash
 from bridge.core.ids import FactNumber, SectionKey
 from bridge.core.records import Cdr, Fact, JournalEntry, NumberedFact, Section, journal_fact
 from bridge.core.store import (
@@ -12,15 +15,21 @@ from bridge.core.store import (
     AddJournalEntry,
     AppendFact,
     Change,
+    EndCall,
     EndDemand,
     EndPause,
+    JoinTalks,
+    Mark,
+    PutCall,
     PutDemand,
     PutHold,
     PutPause,
     PutSection,
+    PutSpan,
+    PutTalk,
     PutUserFlags,
 )
-from bridge.storage import holds, rows, statements, wishes
+from bridge.storage import accounts, holds, rows, running, statements, wishes
 from bridge.storage.values import Row
 
 _WISHES = (
@@ -30,6 +39,8 @@ _WISHES = (
     statements.PUT_PAUSE,
     statements.PUT_USER_FLAGS,
     statements.PUT_HOLD,
+    statements.END_CALL,
+    statements.PUT_CALL,
 )
 
 
@@ -60,11 +71,13 @@ class _CdrRows:
 class Batch:
     """Changes that are kept together or not at all. `done` is settled once they are on disk or refused.
 
-    `taken` is set when the writer has begun with it: before that it can be withdrawn by cancelling `done`.
+    `taken` is set when the writer has begun with it: before that it can be withdrawn by cancelling `done`. `mark` is
+    the row for its mark, if it has one.
     """
 
     done: "asyncio.Future[None]"
     taken: bool = False
+    mark: Row | None = None
     numbered: list[NumberedFact] = field(default_factory=list)
     facts: list[_FactRows] = field(default_factory=list)
     # The last one of each key: what a key held for a moment inside a commit nobody can see.
@@ -72,6 +85,9 @@ class Batch:
     cdrs: list[_CdrRows] = field(default_factory=list)
     # What is done last to each demand, pause and user, with the row for it: no two of them touch the same row.
     wishes: dict[tuple[object, ...], tuple[str, Row]] = field(default_factory=dict)
+    # In their order: a join is about the rows before it. Of a span, as with sections, the last one.
+    talks: list[tuple[str, Row]] = field(default_factory=list)
+    spans: dict[tuple[str, int], Row] = field(default_factory=dict)
     tokens: list[Row] = field(default_factory=list)
     # What retention does to rows that are there already: statements of `retention_sql`, run in their order.
     rewrites: Sequence[tuple[str, Sequence[Row]]] = ()
@@ -105,6 +121,18 @@ class Batch:
             case PutHold(hold):
                 row = holds.hold_row(hold, systemname)
                 self._wish(statements.PUT_HOLD, "hold", {"id": row["id"]}, row)
+            case PutCall(call):
+                row = running.call_row(call, systemname)
+                self._wish(statements.PUT_CALL, "call", running.call_key(call.call_id), row)
+            case EndCall(call_id):
+                key = running.call_key(call_id)
+                self._wish(statements.END_CALL, "call", key, key)
+            case PutTalk(talk):
+                self.talks.append((accounts.PUT_TALK, accounts.talk_row(talk, systemname)))
+            case JoinTalks():
+                self.talks.append((accounts.JOIN_TALKS, accounts.join_row(change)))
+            case PutSpan(span):
+                self.spans[span.talk_id, span.number] = accounts.span_row(span, systemname)
 
     def add_token(self, token: Token, systemname: str) -> None:
         """Take a new token."""
@@ -136,21 +164,44 @@ class Batch:
     def _wish(self, sql: str, what: str, key: Row, row: Row) -> None:
         self.wishes[what, *key.values()] = (sql, row)
 
+    def is_new(self, last: tuple[Mark, int]) -> bool:
+        """Whether it comes after the last mark that was taken, given with its last fact.
 
-def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tuple[str, list[Row]]]:
-    """The statements, each with its rows, that keep these batches; gives every fact and CDR its number."""
+        What was taken already, only that nobody could be told, is told now: its facts have their numbers.
+        """
+        if self.mark is None:
+            return True
+        mark = Mark(self.mark["run"], self.mark["number"])
+        if mark > last[0]:
+            return True
+        first = last[1] - len(self.facts) + 1
+        told = enumerate(self.facts, first) if mark == last[0] else ()
+        self.numbered = [NumberedFact(FactNumber(number), one.fact) for number, one in told]
+        return False
+
+
+def plan(batches: Sequence[Batch], last_fact: int, last_hash: bytes, last_cdr: int) -> Iterator[tuple[str, list[Row]]]:
+    """The statements, each with its rows, that keep these batches.
+
+    Gives every fact and CDR its number, and every fact its hash.
+    """
     facts: list[Row] = []
     personal: list[Row] = []
     entries: list[Row] = []
+    marks: list[Row] = []
     for batch in batches:
         batch.numbered = []
         for one in batch.facts:
             last_fact += 1
             batch.numbered.append(NumberedFact(FactNumber(last_fact), one.fact))
-            facts.append({**one.row, "number": last_fact})
+            row = {**one.row, "number": last_fact}
+            last_hash = next_hash(last_hash, rows.chained(row), map(rows.digest_of, one.personal))
+            facts.append({**row, "hash": last_hash})
             personal += [{**value, "fact": last_fact} for value in one.personal]
             if one.entry is not None:
                 entries.append({**one.entry, "id": last_fact})
+        if batch.mark is not None:
+            marks.append({**batch.mark, "fact": last_fact})
     yield statements.ADD_FACT, facts
     yield statements.ADD_PERSONAL, personal
     yield statements.ADD_ENTRY, entries
@@ -181,8 +232,16 @@ def plan(batches: Sequence[Batch], last_fact: int, last_cdr: int) -> Iterator[tu
     for sql in _WISHES:
         yield sql, [row for wanted, row in done.values() if wanted is sql]
 
+    for sql, some in groupby((one for batch in batches for one in batch.talks), key=itemgetter(0)):
+        yield sql, [row for _, row in some]
+    spans: dict[tuple[str, int], Row] = {}
+    for batch in batches:
+        spans |= batch.spans
+    yield accounts.PUT_SPAN, list(spans.values())
+
     yield statements.ADD_ACCESS, [row for batch in batches for row in batch.tokens]
 
     for batch in batches:
-        for sql, some in batch.rewrites:
-            yield sql, list(some)
+        for rewrite, values in batch.rewrites:
+            yield rewrite, list(values)
+    yield statements.PUT_TAKEN, marks[-1:]

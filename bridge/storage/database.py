@@ -12,13 +12,16 @@ from typing import Self
 import aiosqlite
 
 from bridge.core.access import Token
+from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.retention import Hold
-from bridge.core.store import Change
-from bridge.storage import holds, rows, statements, wishes
+from bridge.core.store import Change, Mark
+from bridge.storage import accounts, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.opening import connect
 from bridge.storage.sqlite_errors import is_trouble, store_error
@@ -33,8 +36,11 @@ def _transact(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
     connection.execute(statements.BEGIN)
     try:
         ((last_fact,),) = connection.execute(statements.LAST_FACT)
+        (last_hash,) = connection.execute(statements.LAST_HASH).fetchone() or (GENESIS,)
         ((last_cdr,),) = connection.execute(statements.LAST_CDR)
-        for sql, some in plan(batches, last_fact, last_cdr):
+        taken = _taken(connection)
+        new = [batch for batch in batches if batch.is_new(taken)]
+        for sql, some in plan(new, last_fact, last_hash or GENESIS, last_cdr):
             if some:
                 connection.executemany(sql, some)
         connection.execute("COMMIT")
@@ -43,6 +49,12 @@ def _transact(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
             with contextlib.suppress(sqlite3.Error):  # the first error says more
                 connection.execute("ROLLBACK")
         raise
+
+
+def _taken(connection: sqlite3.Connection) -> tuple[Mark, int]:
+    """The last mark, with the number of its last fact."""
+    found = connection.execute(statements.TAKEN).fetchone()
+    return (Mark(found["run"], found["number"]), found["fact"]) if found is not None else (Mark(0, 0), 0)
 
 
 class SqliteStore:
@@ -101,15 +113,23 @@ class SqliteStore:
         await self._writer.close()
 
     async def commit(
-        self, changes: Sequence[Change], rewrites: Sequence[tuple[str, Sequence[Row]]] = ()
+        self,
+        changes: Sequence[Change],
+        mark: Mark | None = None,
+        *,
+        rewrites: Sequence[tuple[str, Sequence[Row]]] = (),
     ) -> Sequence[NumberedFact]:
         """Keep all changes in their order, or none; on return they are on disk. Gives the new facts, numbered.
 
-        `rewrites` are retention's: statements with their rows, run last. Raises StoreError; its detail `kept` is `no`,
-        or `unknown` where the disk did not answer in time.
+        With `mark`, the last change's, that is kept with them, and changes that are not higher than the last mark are
+        taken already: of the very last ones the facts are told again. `rewrites` are retention's: statements with
+        their rows, run last. Raises StoreError; its detail `kept` is `no`, or `unknown` where the disk did not answer
+        in time.
         """
         batch = self._new_batch()
         batch.rewrites = rewrites
+        if mark is not None:
+            batch.mark = {"systemname": text_in(self._systemname), "run": mark.run, "number": mark.number}
         try:
             for change in changes:
                 batch.add(change, self._systemname)
@@ -124,6 +144,11 @@ class SqliteStore:
         batch = self._new_batch()
         batch.add_token(token, self._systemname)
         await self._kept(batch)
+
+    async def taken(self) -> Mark:
+        """The mark of the last changes that came with one; (0, 0) where there is none."""
+        found = await self._read(statements.TAKEN)
+        return Mark(found[0]["run"], found[0]["number"]) if found else Mark(0, 0)
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
         """Up to `limit` facts with a higher number, in order, without gaps."""
@@ -155,6 +180,37 @@ class SqliteStore:
         """All that are kept, oldest first; of one moment, by record and user."""
         return [wishes.pause_of(row) for row in await self._read(statements.PAUSES)]
 
+    async def running_calls(self) -> Sequence[KeptCall]:
+        """The calls that ran when they were last seen, oldest first."""
+        found = [running.call_of(row) for row in await self._read(statements.RUNNING_CALLS)]
+        return sorted(found, key=lambda call: (call.began_at, call.call_id))
+
+    async def open_talks(self) -> Sequence[TalkAccount]:
+        """Talks without an end, oldest first; of one moment, by id."""
+        return [accounts.talk_of(row) for row in await self._read(accounts.OPEN_TALKS)]
+
+    async def open_spans(self) -> Sequence[Span]:
+        """All spans of the talks without an end, by talk and number."""
+        return [accounts.span_of(row) for row in await self._read(accounts.OPEN_SPANS)]
+
+    async def accounts(
+        self, since: datetime, until: datetime, limit: int, after: Account | None = None
+    ) -> Sequence[Account]:
+        """Up to `limit` calls that ended from `since` to before `until` (aware), in the order of their ends."""
+        last = (-1, 0) if after is None else (time_in(after.cdr.ended_at), after.number)
+        cdrs = list(await self._read(accounts.ENDED_CALLS, time_in(since), time_in(until), *last, limit))
+        if not cdrs:
+            return []
+        page = [value for row in (cdrs[0], cdrs[-1]) for value in (row["ended_at"], row["id"])]
+        talks = await self._read(accounts.TALKS_OF_CALLS, *page)
+        spans = await self._read(accounts.SPANS_OF_CALLS, *page)
+        sections = await self._read(accounts.SECTIONS_OF_CALLS, *page)
+        return accounts.page(cdrs, talks, spans, sections)
+
+    async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
+        """When Asterisk or recbridge came and went, from the last such fact up to `since` on to `until`, in order."""
+        return [rows.fact_of(row) for row in await self._read(accounts.AWAY_FACTS, time_in(until), time_in(since))]
+
     async def holds(self) -> Sequence[Hold]:
         """All legal holds that were ever set, oldest first."""
         return [holds.hold_of(row) for row in await self._read(statements.HOLDS)]
@@ -185,6 +241,21 @@ class SqliteStore:
         """The token with this public part, expired or not."""
         found = await self._read(statements.ACCESS, token_id)
         return rows.token_of(found[0]) if found else None
+
+    async def select(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
+        """What a statement of storage's own gives. Raises StoreError."""
+        return await self._read(sql, *values)
+
+    async def clear_wal(self) -> bool:
+        """Bring everything into the database's file and empty the WAL, where what was overwritten still stands.
+
+        False where a reader kept that from being done. Raises StoreError.
+        """
+        try:
+            ((busy, _, _),) = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise store_error(error, self._path) from error
+        return not busy
 
     def _new_batch(self) -> Batch:
         return Batch(asyncio.get_running_loop().create_future())

@@ -5,16 +5,17 @@
 
 BEGIN = "BEGIN IMMEDIATE"
 LAST_FACT = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'facts'), 0)"
+LAST_HASH = "SELECT hash FROM facts ORDER BY number DESC LIMIT 1"
 LAST_CDR = "SELECT coalesce(max(id), 0) FROM cdrs"
 
 ADD_FACT = """
-INSERT INTO facts (number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience)
+INSERT INTO facts (number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience, hash)
 VALUES (:number, CAST(:systemname AS TEXT), :kind, :at, CAST(:call_id AS TEXT), CAST(:record_id AS TEXT), :rule_id,
-        :file, :data, :audience)
+        :file, :data, :audience, :hash)
 """
 ADD_PERSONAL = """
-INSERT INTO fact_personal (fact, systemname, name, value)
-VALUES (:fact, CAST(:systemname AS TEXT), CAST(:name AS TEXT), CAST(:value AS TEXT))
+INSERT INTO fact_personal (fact, systemname, name, value, salt, digest)
+VALUES (:fact, CAST(:systemname AS TEXT), CAST(:name AS TEXT), CAST(:value AS TEXT), :salt, :digest)
 """
 FACTS_AFTER = """
 SELECT number, kind, at, call_id, record_id, rule_id, file, data, audience,
@@ -29,14 +30,14 @@ FACT_BOUNDS = "SELECT coalesce((SELECT min(number) FROM facts), 1), coalesce((SE
 PUT_SECTION = """
 INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type, owner, leg, leg_channel, headchannel,
     tailchannel, path, requested_at, started_at, ended_at, tags, mixmonitor_id, reason, duration_s, size_bytes,
-    sample_rate_hz, channels, peak, rms, sha256, stereo, leg_is_left, rate_hz, keep_s, parties,
-    deleted_at)
+    sample_rate_hz, channels, peak, rms, sha256, stereo, leg_is_left, rate_hz, keep_s, deleted_at,
+    talk_id)
 VALUES (CAST(:systemname AS TEXT), CAST(:record_id AS TEXT), :rule_id, :file, CAST(:call_id AS TEXT), :state, :type,
     CAST(:owner AS TEXT), CAST(:leg AS TEXT), CAST(:leg_channel AS TEXT), CAST(:headchannel AS TEXT),
     CAST(:tailchannel AS TEXT), CAST(:path AS TEXT), :requested_at, :started_at, :ended_at, :tags,
     CAST(:mixmonitor_id AS TEXT), CAST(:reason AS TEXT), :duration_s, :size_bytes, :sample_rate_hz, :channels, :peak,
-    :rms, CAST(:sha256 AS TEXT), :stereo, :leg_is_left, :rate_hz, :keep_s, :parties,
-    :deleted_at)
+    :rms, CAST(:sha256 AS TEXT), :stereo, :leg_is_left, :rate_hz, :keep_s, :deleted_at,
+    CAST(:talk_id AS TEXT))
 ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     call_id = excluded.call_id, state = excluded.state, type = excluded.type, owner = excluded.owner,
     leg = excluded.leg, leg_channel = excluded.leg_channel, headchannel = excluded.headchannel,
@@ -46,7 +47,7 @@ ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     size_bytes = excluded.size_bytes, sample_rate_hz = excluded.sample_rate_hz, channels = excluded.channels,
     peak = excluded.peak, rms = excluded.rms, sha256 = excluded.sha256, stereo = excluded.stereo,
     leg_is_left = excluded.leg_is_left, rate_hz = excluded.rate_hz, keep_s = excluded.keep_s,
-    parties = excluded.parties, deleted_at = excluded.deleted_at
+    deleted_at = excluded.deleted_at, talk_id = excluded.talk_id
 """
 FORGET_PARTICIPANTS = """
 DELETE FROM section_participants WHERE section =
@@ -66,16 +67,16 @@ INSERT INTO section_peaks (section, systemname, peaks)
 SELECT id, CAST(:systemname AS TEXT), :peaks FROM sections
 WHERE record_id = CAST(:record_id AS TEXT) AND rule_id = :rule_id AND file = :file
 """
-_SECTIONS = """
+SECTIONS = """
 SELECT sections.*, section_peaks.peaks,
        (SELECT json_group_array(identity) FROM
            (SELECT identity FROM section_participants WHERE section = sections.id ORDER BY position)) AS participants
 FROM sections LEFT JOIN section_peaks ON section_peaks.section = sections.id
 """
-SECTION = _SECTIONS + "WHERE record_id = CAST(? AS TEXT) AND rule_id = ? AND file = ?"
-SECTIONS_OF = _SECTIONS + "WHERE record_id = CAST(? AS TEXT) ORDER BY rule_id, file"
+SECTION = SECTIONS + "WHERE record_id = CAST(? AS TEXT) AND rule_id = ? AND file = ?"
+SECTIONS_OF = SECTIONS + "WHERE record_id = CAST(? AS TEXT) ORDER BY rule_id, file"
 # Word for word the condition of the index sections_open.
-OPEN_SECTIONS = _SECTIONS + "WHERE state NOT IN ('stored', 'failed', 'lost') ORDER BY sections.id"
+OPEN_SECTIONS = SECTIONS + "WHERE state NOT IN ('stored', 'failed', 'lost') ORDER BY sections.id"
 
 FILE_NUMBERS = """
 SELECT record_id, rule_id, max(file) AS file FROM sections WHERE requested_at >= ? GROUP BY record_id, rule_id
@@ -178,3 +179,17 @@ ON CONFLICT (id) DO UPDATE SET
     released_by = excluded.released_by, released_why = excluded.released_why
 """
 HOLDS = "SELECT * FROM holds ORDER BY set_at, id"
+
+PUT_CALL = """
+INSERT INTO running_calls (call_id, systemname, kept)
+VALUES (CAST(:call_id AS TEXT), CAST(:systemname AS TEXT), :kept)
+ON CONFLICT (call_id) DO UPDATE SET kept = excluded.kept
+"""
+END_CALL = "DELETE FROM running_calls WHERE call_id = CAST(:call_id AS TEXT)"
+RUNNING_CALLS = "SELECT kept FROM running_calls"
+
+TAKEN = "SELECT run, number, fact FROM taken"
+PUT_TAKEN = """
+INSERT INTO taken (id, systemname, run, number, fact) VALUES (1, CAST(:systemname AS TEXT), :run, :number, :fact)
+ON CONFLICT (id) DO UPDATE SET run = excluded.run, number = excluded.number, fact = excluded.fact
+"""

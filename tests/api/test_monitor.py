@@ -42,7 +42,10 @@ from bridge.core.records import Fact, FactKind, Section, SectionState, SectionTy
 from bridge.core.rules import parse_rules
 from bridge.core.store import AppendFact
 from bridge.engine import Engine
+from bridge.keeper import Keeper
+from bridge.outbox import Outbox
 from tests.api.house import ALICE, BOB, CAROL, ROOT, House, Scripted, call_fact, error_of
+from tests.fakes import MemoryIntents
 from tests.storage import kept
 
 Client = TestClient[Request, Application]
@@ -241,7 +244,8 @@ async def test_the_answer_comes_first_and_then_the_events(
     recorder = Told(parse_rules([], directory), People(directory, ()))
     house.control = control = Passing()
     async with house.opened() as client:
-        engine = Engine(recorder, house.store, house.hub.publish, _nothing_to_do, lambda: house.now)
+        keeper = Keeper(house.store, MemoryIntents(), Outbox(house.hub.publish), lambda: house.now)
+        engine = Engine(recorder, house.store, keeper, _nothing_to_do, lambda: house.now)
         control.engine = engine
         running = asyncio.create_task(engine.run())
         headers = await house.token(BOB)

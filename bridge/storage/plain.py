@@ -1,0 +1,99 @@
+"""Frozen dataclasses as plain JSON values and back, by their annotations: exact, whatever texts they hold."""
+
+import base64
+import types
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+_Reader = Callable[[Any], Any]
+_AS_THEY_ARE = (str, int, float, bool, type(None))
+
+
+def plain(value: object) -> Any:
+    """What json.dumps takes, and `read` makes into the same value again."""
+    if is_dataclass(value):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    return value if isinstance(value, _AS_THEY_ARE) else str(value)
+
+
+def read(kind: type[T], value: object) -> T:
+    """The dataclass again. Raises ValueError, TypeError or LookupError for what `plain` has not made of one.
+
+    Raises NotImplementedError where an annotation is none that `reader` knows.
+    """
+    return cast("T", reader(cast("Hashable", kind))(value))
+
+
+@cache
+def reader(annotation: Any) -> _Reader:
+    """What reads a value of an annotation: dataclasses, enums, times, bytes, tuples, mappings of texts, optional ones.
+
+    Raises NotImplementedError for any other.
+    """
+    if isinstance(annotation, NewType):
+        return reader(annotation.__supertype__)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:
+        (one,) = (each for each in arguments if each is not type(None))
+        return _optional(reader(one))
+    if origin is tuple:
+        if arguments[1:] == (...,):
+            return _each(reader(arguments[0]))
+        return _fixed([reader(one) for one in arguments])
+    if origin in (Mapping, dict):
+        return _mapping(reader(arguments[1]))
+    if annotation is Any or annotation in _AS_THEY_ARE:
+        return _as_it_is
+    if annotation is float:
+        return float
+    if annotation is datetime:
+        return datetime.fromisoformat
+    if annotation is bytes:
+        return base64.b64decode
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return annotation
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return _dataclass(annotation)
+    raise NotImplementedError(f"nothing here reads {annotation}")
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _optional(one: _Reader) -> _Reader:
+    return lambda value: None if value is None else one(value)
+
+
+def _each(one: _Reader) -> _Reader:
+    return lambda value: tuple(one(each) for each in value)
+
+
+def _fixed(readers: list[_Reader]) -> _Reader:
+    return lambda value: tuple(one(each) for one, each in zip(readers, value, strict=True))
+
+
+def _mapping(one: _Reader) -> _Reader:
+    return lambda value: {name: one(each) for name, each in value.items()}
+
+
+def _dataclass(kind: type[Any]) -> _Reader:
+    hints = get_type_hints(kind)
+    readers = {one.name: reader(hints[one.name]) for one in fields(kind)}
+    return lambda value: kind(**{name: readers[name](each) for name, each in value.items()})
