@@ -14,10 +14,15 @@ from bridge.asterisk.manager import Response
 from bridge.core.decisions import (
     TRY_AGAIN,
     FileInspected,
+    FilesMeasured,
+    FilesNotMeasured,
     FileUnreadable,
     FileWatched,
     FindMixMonitor,
+    Growing,
+    Grown,
     InspectFile,
+    MeasureFiles,
     MixMonitorFound,
     MixMonitorNotSought,
     MixMonitorProbed,
@@ -269,3 +274,43 @@ async def test_a_spool_that_is_not_mounted_is_no_missing_file(tmp_path: Path) ->
     assert isinstance(report, FileUnreadable)
     assert report.reason == "spool-missing"
     assert report.reason in TRY_AGAIN
+
+
+async def test_files_that_are_written_are_measured_and_whether_asterisk_is_there_is_told(tmp_path: Path) -> None:
+    wav = Wav("2026/03/02/1.wav")
+    path = tmp_path / wav.mixed
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"RIFF" + bytes(40) + b"\1\0")
+    look = MeasureFiles((Growing(KEY, wav, 44),))
+    async with hands_on(tmp_path) as (hands, _):
+        report = await hands.perform(look)
+    assert isinstance(report, FilesMeasured)
+    assert (report.grown, report.connected) == ({KEY: Grown(46, (True,))}, True)
+    path.unlink()
+    report = await hands.perform(look)
+    assert isinstance(report, FilesMeasured)
+    assert (report.grown, report.connected) == ({KEY: Grown(None)}, False)
+
+
+async def test_files_that_a_hanging_disk_does_not_tell_of_are_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.hands._MEASURED_WITHIN_S", 0.05)
+    let_go = threading.Event()
+
+    class Hanging(Spool):
+        def local_path(self, relative: str) -> Path:
+            let_go.wait(60)
+            return super().local_path(relative)
+
+    inspector = MediaInspector()
+    try:
+        hands = Hands(AmiConnection("127.0.0.1", 1, "bridge", "x"), Hanging(tmp_path, "/spool"), inspector, utc_now)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                report = await hands.perform(MeasureFiles((Growing(KEY, Wav("2026/03/02/1.wav"), 44),)))
+                assert isinstance(report, FilesNotMeasured)
+    finally:
+        let_go.set()
+        await inspector.close()
+    assert [one["event"] for one in logs] == ["files-not-measured"]
