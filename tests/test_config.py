@@ -197,7 +197,7 @@ def test_little_room_is_a_share_or_a_size(file: Path, text: str, low: int) -> No
     assert config.spool.low_space.of(Space(free_bytes=1, total_bytes=1000)) == low
 
 
-@pytest.mark.parametrize("text", ["5", "100%", "-1%", "10 G", "10g", "0M", "1.5G", "[5%]", "%"])
+@pytest.mark.parametrize("text", ["5", "100%", "-1%", "10 G", "10g", "0M", "1.5G", "[5%]", "x%"])
 def test_what_is_neither_is_refused(file: Path, text: str) -> None:
     (problem,) = refused(file, f"{MINIMAL}spool: {{low_space: {text}}}\n")
     assert problem.startswith("2:")
