@@ -34,11 +34,13 @@ from bridge.core.people import Directory, People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind, NumberedFact, SectionState
 from bridge.core.rules import parse_rules
-from bridge.core.store import AppendFact, Change, PutSection
+from bridge.core.store import AppendFact, Change, Mark, PutSection
 from bridge.engine import Engine
+from bridge.keeper import Keeper
+from bridge.outbox import Outbox
 from tests.core.pbx import START, Pbx
 from tests.core.scene import RECORD_ALL, REPORT
-from tests.fakes import MemoryStore
+from tests.fakes import MemoryIntents, MemoryStore
 from tests.storage import kept
 
 
@@ -58,8 +60,9 @@ class House:
         self.pbx = Pbx()
         directory = Directory()
         self.recorder = Recorder(parse_rules([("rules.yml", rules)], directory), People(directory, ()))
-        self.engine = Engine(self.recorder, self.store, self.published.extend, self.perform, lambda: self.now)
         self.now = START
+        self.keeper = Keeper(self.store, MemoryIntents(), Outbox(self.published.extend), lambda: self.now)
+        self.engine = Engine(self.recorder, self.store, self.keeper, self.perform, lambda: self.now)
 
     async def perform(self, act: Act) -> Report:
         self.acts.append((act, len(self.published)))
@@ -79,7 +82,7 @@ class House:
         self.pbx.over("b1", alice, bob)
 
     def trouble(self) -> StoreError | None:
-        return self.engine.store_error
+        return self.keeper.error
 
     def kinds(self) -> list[FactKind]:
         return [one.fact.kind for one in self.published]
@@ -131,10 +134,10 @@ async def test_a_database_that_cannot_be_written_stops_no_recording_and_loses_no
 
 async def test_a_change_that_the_database_never_takes_holds_up_no_other() -> None:
     class Picky(MemoryStore):
-        async def commit(self, changes: Sequence[Change]) -> Sequence[NumberedFact]:
+        async def commit(self, changes: Sequence[Change], mark: Mark | None = None) -> Sequence[NumberedFact]:
             if any(isinstance(change, AppendFact) and change.fact.kind is FactKind.TALK_BEGAN for change in changes):
                 raise StoreError("a value that it does not take", reason="refused-value")
-            return await super().commit(changes)
+            return await super().commit(changes, mark)
 
     house = House(Picky())
     async with running(house):
@@ -174,7 +177,7 @@ async def test_acts_under_way_are_waited_for_at_the_end_and_what_they_say_is_kep
         await may_end.wait()
         return await house.perform(act)
 
-    house.engine = Engine(house.recorder, house.store, house.published.extend, slow, lambda: house.now)
+    house.engine = Engine(house.recorder, house.store, house.keeper, slow, lambda: house.now)
     task = asyncio.create_task(house.engine.run())
     house.call()
     await house.play()
@@ -234,9 +237,7 @@ class Asking(House):
         directory = Directory()
         self.told = Told(parse_rules([("rules.yml", RECORD_ALL)], directory), People(directory, ()))
         self.told.commands = []
-        self.engine = Engine(
-            self.told, self.store, self.published.extend, self.perform, lambda: self.now, patience_s=patience_s
-        )
+        self.engine = Engine(self.told, self.store, self.keeper, self.perform, lambda: self.now, patience_s=patience_s)
 
     def answer(self, answer: Answer, *facts: AppendFact) -> None:
         """Asterisk has confirmed: the recorder decides this when the next event comes."""
@@ -417,7 +418,7 @@ async def test_a_command_is_answered_while_the_database_cannot_be_written() -> N
             assert isinstance(answer, Done)
         assert house.names() == []
         house.store.broken = None
-        await until(lambda: house.names() == ["record.started"])
+        await until(lambda: house.names() == ["record.started", "database.trouble", "database.well"])
 
 
 async def test_so_many_commands_may_be_under_way_and_no_more() -> None:
