@@ -3,16 +3,20 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiosqlite
 
 from bridge.core.errors import StoreError
+from bridge.storage.chaining import chain_existing
 
 SCHEMA = Path(__file__).parent / "schema"
 """`0001_initial.sql`, `0002_….sql`: each ends by setting `user_version` to its own number."""
+
+STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: chain_existing}
+"""What SQL alone cannot do, after the file of that number and in its transaction."""
 
 
 async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCHEMA) -> None:
@@ -54,6 +58,8 @@ async def _apply(database: aiosqlite.Connection, file: Path, number: int) -> Non
         if await _number(database, "PRAGMA user_version") < number:
             for statement in statements:
                 await database.execute(statement)
+            if number in STEPS:
+                await database._execute(STEPS[number], database._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001
             if await database.execute_fetchall("PRAGMA foreign_key_check"):
                 raise StoreError(f"{file.name}: it leaves rows that point nowhere", reason="migration")
             if await _number(database, "PRAGMA user_version") != number:

@@ -1,13 +1,16 @@
 """What is kept, as rows, and back."""
 
 import json
+import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
+from bridge.core import chain
 from bridge.core.access import Role, Scope, Token
-from bridge.core.ids import CallId, ChannelName, FactNumber, Identity, RecordId, RuleId, SectionKey, Uniqueid
+from bridge.core.ids import CallId, ChannelName, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId, Uniqueid
 from bridge.core.records import (
     AudioReport,
     Cdr,
@@ -21,7 +24,7 @@ from bridge.core.records import (
     SectionState,
     SectionType,
 )
-from bridge.storage.values import Row, json_in, text_in, texts_in, time_in, time_out
+from bridge.storage.values import Row, bytes_of, json_in, text_in, texts_in, time_in, time_out
 
 
 def _time_or_none(value: int | None) -> datetime | None:
@@ -47,7 +50,33 @@ def fact_row(fact: Fact, systemname: str) -> Row:
 
 def personal_rows(fact: Fact, systemname: str) -> list[Row]:
     """One row for each personal value, all but the fact's number."""
-    return [texts_in({"systemname": systemname, "name": name, "value": value}) for name, value in fact.personal.items()]
+    rows = [texts_in({"systemname": systemname, "name": name, "value": value}) for name, value in fact.personal.items()]
+    for row in rows:
+        salt = secrets.token_bytes(chain.SALT_BYTES)
+        row["salt"] = salt
+        row["digest"] = chain.personal_digest(salt, bytes_of(row["name"]), bytes_of(row["value"]))
+    return rows
+
+
+def chained(row: Mapping[str, Any]) -> chain.ChainedFact:
+    """A row of facts, its texts as they are bound or as bytes, for the chain."""
+    return chain.ChainedFact(
+        number=row["number"],
+        systemname=bytes_of(row["systemname"]),
+        kind=bytes_of(row["kind"]),
+        at=row["at"],
+        call_id=None if row["call_id"] is None else bytes_of(row["call_id"]),
+        record_id=None if row["record_id"] is None else bytes_of(row["record_id"]),
+        rule_id=row["rule_id"],
+        file=row["file"],
+        data=bytes_of(row["data"]),
+        audience=bytes_of(row["audience"]),
+    )
+
+
+def digest_of(row: Mapping[str, Any]) -> chain.PersonalDigest:
+    """A row of fact_personal for the chain."""
+    return chain.PersonalDigest(bytes_of(row["name"]), bytes_of(row["systemname"]), row["digest"])
 
 
 def fact_of(row: sqlite3.Row) -> NumberedFact:
@@ -108,8 +137,8 @@ def section_row(section: Section, systemname: str) -> Row:
             "leg_is_left": section.leg_is_left,
             "rate_hz": section.rate_hz,
             "keep_s": section.keep_s,
-            "parties": json_in(section.parties),
             "deleted_at": time_in(section.deleted_at),
+            "talk_id": section.talk_id,
         }
     )
 
@@ -156,8 +185,8 @@ def section_of(row: sqlite3.Row) -> Section:
         leg_is_left=bool(row["leg_is_left"]),
         rate_hz=row["rate_hz"],
         keep_s=row["keep_s"],
-        parties=tuple(json.loads(row["parties"])),
         deleted_at=_time_or_none(row["deleted_at"]),
+        talk_id=TalkId(row["talk_id"]),
     )
 
 

@@ -20,6 +20,11 @@ def text_out(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
+def bytes_of(text: str | bytes) -> bytes:
+    """What `CAST(:x AS TEXT)` makes of what `text_in` gave."""
+    return text.encode() if isinstance(text, str) else text
+
+
 def texts_in(row: Row) -> Row:
     """The row with `text_in` of each text."""
     return {name: text_in(value) if isinstance(value, str) else value for name, value in row.items()}

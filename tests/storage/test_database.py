@@ -13,7 +13,7 @@ from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.records import SectionState
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
-from bridge.storage import statements
+from bridge.storage import retention_sql, statements
 from bridge.storage.database import SqliteStore
 from tests.storage import kept
 
@@ -250,7 +250,14 @@ async def test_a_flood_of_commits_is_refused_at_the_bound(store: SqliteStore) ->
         "DELETE FROM facts",
         "INSERT OR REPLACE INTO facts SELECT * FROM facts",
         "UPDATE fact_personal SET value = 'Eve'",
-        "UPDATE fact_personal SET name = 'x', value = NULL",
+        "UPDATE facts SET hash = zeroblob(32)",
+        "UPDATE fact_personal SET name = 'x', value = NULL, salt = NULL",
+        "UPDATE fact_personal SET value = NULL",
+        "UPDATE fact_personal SET salt = NULL",
+        "UPDATE fact_personal SET value = NULL, salt = NULL, digest = zeroblob(32)",
+        "UPDATE fact_personal SET value = NULL, salt = NULL, digest = NULL",
+        "UPDATE fact_personal SET value = NULL, salt = NULL, systemname = 'other'",
+        "INSERT OR REPLACE INTO fact_personal SELECT fact, name, systemname, 'Eve', salt, digest FROM fact_personal",
         "DELETE FROM fact_personal",
     ],
 )
@@ -267,7 +274,7 @@ async def test_a_fact_is_never_changed(store: SqliteStore, path: Path, sql: str)
 
 async def test_a_personal_value_can_be_erased(store: SqliteStore) -> None:
     await store.commit([AppendFact(kept.fact(n=1))])
-    await store._writer.execute("UPDATE fact_personal SET value = NULL WHERE name = 'name'")
+    await store.commit([], rewrites=[(retention_sql.ERASE_PERSONAL, [{"fact": 1, "name": "name"}])])
     (one,) = await store.facts_after(START, 10)
     assert one.fact.personal == {}
     assert one.fact.data == {"n": 1}

@@ -35,8 +35,8 @@ INSERT INTO cdrs VALUES (1, 'pbx1', '1.1', 1, 2, 3, 'inbound', '', '', NULL, '',
 INSERT INTO tokens VALUES ('t1', 'pbx1', '00', 'alice', 'user', '[]', 1785585600123456, NULL);
 """
 FIRST_TABLES = (
-    "SELECT * FROM facts",
-    "SELECT * FROM fact_personal",
+    "SELECT number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience FROM facts",
+    "SELECT fact, name, systemname, value FROM fact_personal",
     "SELECT * FROM cdrs",
     "SELECT * FROM tokens",
 )
