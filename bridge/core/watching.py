@@ -13,9 +13,8 @@ from typing import Any
 from bridge.core import decisions as d
 from bridge.core.book import SectionBook
 from bridge.core.ids import SectionKey
-from bridge.core.records import Alarm, Fact, FactKind, Section, SectionState
+from bridge.core.records import Alarm, FactKind, Section, SectionState
 from bridge.core.sections import RUNNING, SectionEvent, allows
-from bridge.core.store import AppendFact
 
 AT_ONCE = 1000
 """The most sections that one look takes in; the others' turn comes with the next."""
@@ -76,7 +75,6 @@ class Watching:
         self._seen: dict[SectionKey, _Seen] = {}
         self._looked_at: datetime | None = None
         self._under_way = False
-        self._slow = False
         self._turn = 0
         self.reports: dict[type, Callable[[Any, datetime], None]] = {
             d.FilesMeasured: self._measured,
@@ -118,9 +116,6 @@ class Watching:
 
     def _measured(self, report: d.FilesMeasured, now: datetime) -> None:
         self._under_way = False
-        if self._slow:
-            self._slow = False
-            self._note_spool(FactKind.SPOOL_WELL, now)
         for key, grown in report.grown.items():
             section, seen = self._book.get(key), self._seen.get(key)
             if section is None or seen is None or section.state not in RUNNING:
@@ -130,14 +125,9 @@ class Watching:
             elif Alarm.SIDE_SILENT in seen.alarms and report.connected:
                 self._renew(section, now, True)
 
-    def _not_measured(self, report: d.FilesNotMeasured, now: datetime) -> None:
+    def _not_measured(self, report: d.FilesNotMeasured, now: datetime) -> None:  # noqa: ARG002  # one shape for the table
+        """The next look is due as ever; that the disk is slow is said by those who look after the spool."""
         self._under_way = False
-        if not self._slow:
-            self._slow = True
-            self._note_spool(FactKind.SPOOL_TROUBLE, now, message=report.message)
-
-    def _note_spool(self, kind: FactKind, now: datetime, **data: str) -> None:
-        self._out.append(AppendFact(Fact(kind, now, data={"code": "spool-slow", **data})))
 
     def _is_broken(self, section: Section, seen: _Seen, grown: d.Grown, at: datetime, now: datetime) -> bool:
         """Take in what was found; whether another file would do what this one does not do any more."""

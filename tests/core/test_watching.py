@@ -92,17 +92,17 @@ def test_no_second_look_is_taken_before_the_first_has_answered() -> None:
     assert len(looks(scene)) == 2
 
 
-def test_a_disk_that_hangs_is_told_once_and_so_is_its_end() -> None:
-    scene, _, _, _ = talking(seconds=4)
+def test_of_a_disk_that_hangs_nothing_is_known_and_it_is_asked_again() -> None:
+    scene, files, _, _ = talking(seconds=11)
     scene.answers = False
-    for _ in range(3):
+    for number in range(3, 9):
         wait(scene, 5)
+        assert len(looks(scene)) == number
         scene.take(d.FilesNotMeasured(scene.pbx.now, "it hangs"), scene.pbx.now)
-    assert scene.fact(FactKind.SPOOL_TROUBLE).data == {"code": "spool-slow", "message": "it hangs"}
-    scene.answers = True
-    wait(scene, 15)
-    assert scene.fact(FactKind.SPOOL_WELL).data == {"code": "spool-slow"}
     assert alarms(scene) == []
+    scene.answers = files.stands = True
+    wait(scene, 5)
+    assert alarms(scene) == ["not-growing"]  # for more than half a minute
 
 
 def test_of_very_many_sections_each_gets_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
