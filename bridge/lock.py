@@ -9,13 +9,18 @@ from pathlib import Path
 from bridge.core.errors import RecbridgeError
 
 
+def lock_of(database: Path) -> Path:
+    """The file that is locked; its time is when whoever has it was last there (`bridge.presence`)."""
+    return database.with_name(f"{database.name}.lock")
+
+
 @contextlib.contextmanager
 def alone(database: Path) -> Iterator[None]:
     """Be the only daemon with this database; two would record every call twice. Raises RecbridgeError where one is.
 
     A lock on `<database>.lock`, which the kernel takes back however the process ends.
     """
-    lock = f"{database}.lock"
+    lock = lock_of(database)
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

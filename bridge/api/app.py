@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api import calls, health, journal, monitor, records, requests, streams
+from bridge.api import calls, coverage, health, journal, monitor, records, requests, streams
 from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.tickets import TICKETS, Tickets
@@ -36,6 +36,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Applicat
     post("/api/v1/tickets", _with_token(records.new_ticket))
     get("/api/v1/journal", _with_token(journal.journal))
     get("/api/v1/calls", _with_token(calls.calls))
+    get("/api/v1/coverage", _with_token(coverage.coverage))
     post("/api/v1/monitor/start", _with_token(monitor.start))
     post("/api/v1/monitor/stop", _with_token(monitor.stop))
     post("/api/v1/monitor/pause", _with_token(monitor.pause))

@@ -1,0 +1,156 @@
+"""`recbridge coverage`: how much of the finished calls was recorded by which rule, and why not the rest."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from bridge.cli.database import opened
+from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.config import Config, load_config
+from bridge.core.accounts import FAULTS, Reason
+from bridge.core.coverage import WORTH_S, CallCoverage, Sums, Tally
+from bridge.core.covered import coverage_item, coverage_totals, covered
+from bridge.core.errors import RecbridgeError
+from bridge.core.ids import RuleId
+from bridge.core.views import epoch_ms
+
+_DAY = timedelta(days=1)
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "coverage",
+        help="say how much of the finished calls was recorded, and why not the rest",
+        description="Adds up the calls that ended in a time, by day and rule: seconds talked, recorded, and missing by "
+        "reason; then the calls of which something is missing that should not be. "
+        f"Exit status 1 where there is such a call (more than {WORTH_S:g} s {', '.join(sorted(FAULTS))}), else 0. "
+        "TIME is like 2026-03-02, 2026-03-02T09:00 (local time) or 2026-03-02T09:00+01:00.",
+    )
+    add_config_option(parser)
+    add_json_option(parser)
+    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="default: a day before --until")
+    parser.add_argument("--until", type=_moment, metavar="TIME", help="ends before that (default: now)")
+    parser.set_defaults(func=run)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-03-02 or 2026-03-02T09:00+01:00") from None
+
+
+@dataclass(slots=True)
+class Report:
+    """What is said of a time: sums, by day and rule too, and the calls that somebody has to look at."""
+
+    since: datetime
+    until: datetime
+    totals: Tally = field(default_factory=Tally)
+    days: dict[date, Tally] = field(default_factory=dict)
+    faulty: list[CallCoverage] = field(default_factory=list)
+
+    def add(self, call: CallCoverage) -> None:
+        """One call more; its day is that of its end, in local time."""
+        self.totals.add(call)
+        self.days.setdefault(call.cdr.ended_at.astimezone().date(), Tally()).add(call)
+        if call.faulty:
+            self.faulty.append(call)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say it. Raises RecbridgeError with one line where that cannot be."""
+    config = load_config(config_path(args))
+    until = args.until or datetime.now(UTC)
+    report = Report(args.since or until - _DAY, until)
+    if report.since > until:
+        raise RecbridgeError("--from is after --until")
+    items: list[dict[str, Any]] = []
+
+    def take(call: CallCoverage) -> None:
+        report.add(call)
+        if args.json:
+            items.append(coverage_item(call))
+
+    asyncio.run(_read(config, report, take))
+    if args.json:
+        said = {
+            "from": epoch_ms(report.since),
+            "until": epoch_ms(until),
+            "total": report.totals.all.calls,
+            "totals": coverage_totals(report.totals),
+            "items": items,
+        }
+        print(json.dumps(said, ensure_ascii=False, indent=2))
+    elif report.totals.all.calls:
+        # A caller chooses its number: nothing of it may steer the terminal.
+        for line in lines(report):
+            print("".join(char if char.isprintable() else "?" for char in line))
+    else:
+        print("no calls ended in that time", file=sys.stderr)
+    return 1 if report.faulty else 0
+
+
+async def _read(config: Config, report: Report, take: Callable[[CallCoverage], None]) -> None:
+    if not config.database.exists():
+        raise RecbridgeError(f"database {config.database}: it is not there: has recbridge run yet?")
+    async with opened(config) as store:
+        async for call in covered(store, report.since, report.until):
+            take(call)
+
+
+def lines(report: Report) -> Iterator[str]:
+    """The table, and below it each call with its reasons."""
+    rows = [("DAY", "RULE", "CALLS", "TALKED", "RECORDED", "MISSING")]
+    for day, tally in sorted(report.days.items()):
+        rows.append(_row(day.isoformat(), "all", tally.all))
+        for rule_id, sums in sorted(tally.by_rule.items(), key=lambda item: -1 if item[0] is None else item[0]):
+            rows.append(_row("", _rule(rule_id), sums))
+    yield from _aligned(rows)
+    if not report.faulty:
+        return
+    yield ""
+    yield "Missing, and should not be:"
+    for call in report.faulty:
+        cdr = call.cdr
+        who = f"{cdr.source_number or '?'} -> {cdr.destination_number or '?'}"
+        yield f"  {cdr.ended_at.astimezone():%Y-%m-%d %H:%M:%S}  {cdr.call_id}  {who}"
+        for rule in call.rules:
+            faults = {reason: seconds for reason, seconds in rule.reasons.items() if reason in FAULTS}
+            if rule.fault_s > WORTH_S:
+                yield f"    rule {_rule(rule.rule_id)}: {_words(faults)} of {_clock(rule.talked_s)}"
+    yield ""
+    yield "The log says what happened then; `recbridge explain` which rules hold for such a call."
+
+
+def _row(day: str, rule: str, sums: Sums) -> tuple[str, ...]:
+    return day, rule, str(sums.calls), _clock(sums.talked_s), _clock(sums.recorded_s), _words(sums.reasons)
+
+
+def _rule(rule_id: RuleId | None) -> str:
+    return "none" if rule_id is None else str(rule_id)
+
+
+def _words(reasons: Mapping[Reason, float]) -> str:
+    """What is less than half a second in all is left out.
+
+    >>> _words({Reason.PAUSED: 75.2, Reason.STARTING: 0.3})
+    'paused 0:01:15'
+    """
+    return ", ".join(f"{reason} {_clock(reasons[reason])}" for reason in Reason if reasons.get(reason, 0) >= 0.5)
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
