@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -205,7 +206,9 @@ class AmiConnection:
         names = (*self._events, "FullyBooted", "Shutdown")
         filtered = self._filtered = await filters.ask_for(manager, names, self._variables, action_s)
         settings = await manager.action("CoreSettings", {}, action_s, must_succeed=False)
-        taken = await snapshot.take(manager, self._clock(), self._deadlines.list_s, self._variables)
+        now = self._clock()
+        booted_at = now - timedelta(seconds=uptime_s) if uptime_s is not None else None
+        taken = await snapshot.take(manager, now, self._deadlines.list_s, self._variables, booted_at)
         connected = Connected(
             at=self._clock(),
             version=settings.header("AsteriskVersion"),

@@ -18,7 +18,13 @@ _UNSET = "(null)"
 """What `Status` says of a variable that the channel does not have (measured on 22.10)."""
 
 
-async def take(asterisk: _Lists, at: datetime, deadline_s: float, variables: Collection[str] = ()) -> SnapshotTaken:
+async def take(
+    asterisk: _Lists,
+    at: datetime,
+    deadline_s: float,
+    variables: Collection[str] = (),
+    booted_at: datetime | None = None,
+) -> SnapshotTaken:
     """Channels, then bridges, then who is in each. Raises AsteriskError.
 
     The lists are taken one after the other while calls go on, so they may not agree; the events that came meanwhile
@@ -35,7 +41,7 @@ async def take(asterisk: _Lists, at: datetime, deadline_s: float, variables: Col
         if bridge.header("Event") == "BridgeListItem":
             members.extend(await _members(asterisk, bridge, deadline_s))
     values = await _variables(asterisk, at, deadline_s, variables) if variables and channels else ()
-    return SnapshotTaken(at, tuple(channels), tuple(members), _local_pairs(channels), values)
+    return SnapshotTaken(at, tuple(channels), tuple(members), _local_pairs(channels), values, booted_at)
 
 
 async def _variables(

@@ -32,6 +32,10 @@ class SectionBook:
         """The sections of one leg."""
         return [self._sections[key] for key in self._on_leg.get(leg, ())]
 
+    def open(self) -> list[Section]:
+        """All of them, in the order in which they came."""
+        return list(self._sections.values())
+
     def restore(self, section: Section) -> None:
         """Take in a section that is kept already."""
         self._sections[section.key] = section

@@ -214,7 +214,7 @@ class Control:
         self.demands.over(call)
         self.pauses.over(call)
 
-    def know_again(self) -> None:
-        """The first snapshot is there: what an earlier run kept of calls that go on holds."""
-        self.demands.know_again()
-        self.pauses.know_again()
+    def know_again(self, *, all_known: bool) -> None:
+        """What an earlier run kept of calls that go on holds; the rest is over once all calls are known."""
+        self.demands.know_again(all_known=all_known)
+        self.pauses.know_again(all_known=all_known)

@@ -19,7 +19,7 @@ class Demands:
         self._tracker = tracker
         self._out = out
         self._demands: dict[CallId, dict[RuleId, Demand]] = {}
-        self._restored: Sequence[Demand] = ()
+        self._restored: list[Demand] = []
 
     def in_call(self, call: c.Call) -> Mapping[RuleId, Demand]:
         """What users have started in a call."""
@@ -59,15 +59,17 @@ class Demands:
 
     def restore(self, demands: Sequence[Demand]) -> None:
         """Take in what an earlier run kept, before the first snapshot."""
-        self._restored = demands
+        self._restored = list(demands)
 
-    def know_again(self) -> None:
-        """The first snapshot is there: what belongs to a call that goes on holds, the rest is over."""
-        demands, self._restored = self._restored, ()
+    def know_again(self, *, all_known: bool) -> None:
+        """What belongs to a call that goes on holds; the rest is over once all calls are known."""
+        demands, self._restored = self._restored, []
         for demand in demands:
             call = self._tracker.call_of(demand.call_id)
-            if call is None:
+            if call is None and all_known:
                 self._out.append(EndDemand(demand.record_id, demand.rule_id))
+            elif call is None:
+                self._restored.append(demand)
             else:
                 call.record_id = call.record_id or demand.record_id
                 self._demands.setdefault(call.call_id, {})[demand.rule_id] = demand

@@ -72,17 +72,9 @@ class NotReady:
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
-    """Something that does not hurt yet, but will: a stable code, and words for an admin with the remedy."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class SpoolLook:
     """What a look at the spool found: what hurts recordings now, what soon will, and its disk's room where known."""
 
     problem: NotReady | None = None
-    concern: Concern | None = None
+    warning: NotReady | None = None
     space: Space | None = None

@@ -243,13 +243,17 @@ class BridgeMember:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTaken:
-    """Everything that Asterisk has just now: what is not in it is gone."""
+    """Everything that Asterisk has just now: what is not in it is gone.
+
+    `booted_at` is when Asterisk was started, to the second; None where it does not say.
+    """
 
     at: datetime
     channels: tuple[ChannelSeen, ...]
     members: tuple[BridgeMember, ...]
     local_pairs: tuple[tuple[Uniqueid, Uniqueid], ...]
     variables: tuple[VariableSet, ...] = ()
+    booted_at: datetime | None = None
 
 
 Event = (

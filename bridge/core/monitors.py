@@ -64,6 +64,11 @@ class Monitors:
         """What had been taken for the end of theirs was ours: theirs runs on."""
         self._foreign[leg] += 1
 
+    def connected_anew(self) -> None:
+        """Events of what we have asked for come no more."""
+        self._starting.clear()
+        self._stopping.clear()
+
     def gone(self, leg: Uniqueid) -> None:
         """The channel hung up, and all its MixMonitors with it."""
         for counter in (self._starting, self._stopping, self._foreign):

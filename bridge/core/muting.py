@@ -28,6 +28,11 @@ class Muting:
         """Have it write the talk again."""
         self._ask(section, muted=False)
 
+    def again(self, section: Section, *, muted: bool) -> None:
+        """Have it write silence, or the talk, whatever it was told before."""
+        self._asked[section.key] = not muted
+        self._ask(section, muted=muted)
+
     def is_muted(self, section: Section) -> bool:
         """What was asked for last, whether or not Asterisk has confirmed it."""
         return self._asked.get(section.key, section.state is SectionState.PAUSED)

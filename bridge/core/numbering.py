@@ -1,7 +1,7 @@
 """Which number the next section of a record and rule has."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bridge.core.ids import CallId, RecordId, RuleId
 
@@ -24,6 +24,10 @@ class Numbering:
         numbers = self._files.setdefault(record_id, Counter())
         numbers[rule_id] += 1
         return numbers[rule_id]
+
+    def know(self, call_id: CallId, records: Iterable[RecordId]) -> None:
+        """A call that an earlier run saw has these records."""
+        self._of_call.setdefault(call_id, {}).update(dict.fromkeys(records))
 
     def joined(self, call_id: CallId, gone: CallId) -> None:
         """Two calls are one: the records of `gone` are over with `call_id`."""

@@ -25,7 +25,7 @@ class Pauses:
         self._out = out
         self._demands_in = demands_in
         self._pauses: dict[CallId, dict[Identity, Pause]] = {}
-        self._restored: Sequence[Pause] = ()
+        self._restored: list[Pause] = []
 
     # What is silent
 
@@ -103,13 +103,12 @@ class Pauses:
         self._mute(call)
         sectioner = self._stage.sectioner
         for stretch in self._stage.stretches_of(call):
-            for rule_id, rule in list(stretch.wanted.items()):
-                begun = rule_id in stretch.sections or sectioner.waits(stretch, rule_id)
-                if not begun and not self.silent(call, rule):
-                    sectioner.begin(stretch, rule, now)
+            sectioner.begin_missing(stretch, now)
 
     def _mute(self, call: c.Call) -> None:
         """What runs is silent where its rule is paused, and only there."""
+        for stretch in self._stage.stretches_of(call):
+            self._stage.spans.touch(stretch)
         active, muting = active_rules(self._stage, call), self._stage.sectioner.muting
         for section in running_sections(self._stage, call):
             rule = active.get(section.rule_id)
@@ -208,15 +207,17 @@ class Pauses:
 
     def restore(self, pauses: Sequence[Pause]) -> None:
         """Take in what an earlier run kept, before the first snapshot."""
-        self._restored = pauses
+        self._restored = list(pauses)
 
-    def know_again(self) -> None:
-        """The first snapshot is there: what belongs to a call that goes on holds, the rest is over."""
-        pauses, self._restored = self._restored, ()
+    def know_again(self, *, all_known: bool) -> None:
+        """What belongs to a call that goes on holds; the rest is over once all calls are known."""
+        pauses, self._restored = self._restored, []
         for pause in pauses:
             call = self._stage.tracker.call_of(pause.call_id)
-            if call is None:
+            if call is None and all_known:
                 self._out.append(EndPause(pause.record_id, pause.by))
+            elif call is None:
+                self._restored.append(pause)
             else:
                 call.record_id = call.record_id or pause.record_id
                 self._pauses.setdefault(call.call_id, {})[pause.by] = pause

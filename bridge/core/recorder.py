@@ -16,12 +16,14 @@ from bridge.core.applying import Applies, Applying, may_record
 from bridge.core.commands import Command
 from bridge.core.control import Control
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, Uniqueid
+from bridge.core.kept import KeptCall, keep
 from bridge.core.people import People, UserFlags
 from bridge.core.phones import Phones
 from bridge.core.records import Demand, Fact, FactKind, Pause, Section
 from bridge.core.rules import Answers, Rule, RuleSet, Start, TalkFacts, ask
 from bridge.core.sectioner import Sectioner, Stretch, ends
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact
+from bridge.core.spans import Spans
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, EndCall, PutCall
 from bridge.core.tracker import CallTracker
 from bridge.core.watching import Limits, Watching
 
@@ -48,6 +50,7 @@ class Recorder:
         self.tracker = CallTracker()
         self.sectioner = Sectioner(self.tracker, people, self._out, files or {}, self._silent)
         self.watching = Watching(self.sectioner.book, self._out, self._held, self.sectioner.renew, limits)
+        self.spans = Spans(self._out, self._silent)
         self.control = Control(self, self._out)
         self.applies = Applies(self.tracker, people, self.control.demands.in_call)
         self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
@@ -89,20 +92,42 @@ class Recorder:
             on_event(event, now)
         else:
             for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
-                self._on_change[type(change)](change, now)
+                self._changed(change, now)
         for stretch in list(self._unsaid.values()):
             self._offer(stretch, now)
+        self.spans.look(event.at)
         self.control.answer(now)
         return self._taken()
 
+    def _changed(self, change: c.Changed, now: datetime) -> None:
+        call = change.channel.call if isinstance(change, c.ChannelGone) else change.call
+        self.sectioner.touched[call.call_id] = None
+        if isinstance(change, c.CallsJoined):
+            self.sectioner.touched[change.gone.call_id] = None
+        self._on_change[type(change)](change, now)
+
+    def checkpoint(self) -> list[d.Decision]:
+        """The running calls of which something new is known since this was asked last, to be kept with all else."""
+        touched, self.sectioner.touched = self.sectioner.touched, {}
+        decisions: list[d.Decision] = []
+        for call_id in touched:
+            call = self.tracker.calls.get(call_id)
+            if call is None:
+                decisions.append(EndCall(call_id))
+            elif call.announced:
+                decisions.append(PutCall(keep(call, self.applies.kept(call))))
+        return decisions
+
     def _snapshot(self, event: m.SnapshotTaken, now: datetime) -> None:
-        self.sectioner.before_snapshot(now)
+        self.sectioner.before_snapshot(event, now)
         changes = self.tracker.handle(event)
         self.sectioner.know_again()
-        self.control.know_again()
+        self.control.know_again(all_known=True)
         for change in changes:
-            self._on_change[type(change)](change, now)
+            self._changed(change, now)
         self.sectioner.after_snapshot(now)
+        for stretch in [*self.stretches.values(), *self._before.values()]:
+            self.sectioner.begin_missing(stretch, now)
 
     def _tick(self, tick: d.Tick, now: datetime) -> None:
         self.sectioner.tick(tick, now)
@@ -128,18 +153,69 @@ class Recorder:
         self._out.clear()
         return out
 
-    def restore(
+    def restore(  # noqa: PLR0917  # what an earlier run left, one list a kind
         self,
         sections: Sequence[Section],
         now: datetime,
         demands: Sequence[Demand] = (),
         pauses: Sequence[Pause] = (),
+        calls: Sequence[KeptCall] = (),
+        seen_at: datetime | None = None,
     ) -> list[d.Decision]:
-        """Take in what an earlier run left open, before the first snapshot; see Sectioner and Control."""
-        self.sectioner.restore(sections, now)
+        """Take in what an earlier run left: as if it had been this one, and the connection lost since then.
+
+        The first snapshot tells what became of it. Rules are asked anew, as at the beginning of each talk. `seen_at` is
+        when the earlier run saw anything last.
+        """
+        talks = self.tracker.restore(calls)
+        for kept in calls:
+            call = self.tracker.calls[kept.call_id]
+            self.applies.restore(call, kept.rules)
+            self.sectioner.numbering.know(call.call_id, kept.records)
+        self.sectioner.restore(sections)
+        self.sectioner.paused_before = frozenset(pause.record_id for pause in pauses)
         self.control.demands.restore(demands)
         self.control.pauses.restore(pauses)
+        self.control.know_again(all_known=False)
+        for talk in talks:
+            self._revive(talk)
+        for call in self.tracker.calls.values():
+            self._revive_before(call, now)
+        self.spans.know_again(talks, seen_at or now)
+        self.spans.look(now)
         return self._taken()
+
+    def _revive(self, talk: c.Talk) -> None:
+        call = next(iter(talk.parties.values())).call
+        answers = ask(self.rules, self._facts(call, list(talk.parties.values()), talk.began_at))
+        self.answers[call.call_id] = answers
+        applying = self.applies.to(talk, call, answers)
+        stretch = Stretch(talk, answers, applying.wanted, applying.owners, applying.offered, why_not=applying.why_not)
+        stretch.reasons = applying.reasons
+        self.spans.touch(stretch)
+        stretch.told = {
+            rule_id: may
+            for rule_id, (_, may) in stretch.offered.items()
+            if rule_id not in stretch.owners and not self.sectioner.any_open(call, rule_id)
+        }
+        self.stretches[talk.number] = stretch
+        if stretch.why_not is not None:
+            self._held_back[talk.number] = stretch
+        self.sectioner.revive(stretch)
+
+    def _revive_before(self, call: c.Call, now: datetime) -> None:
+        """What was recorded before a talk, on the leg of a caller that waits."""
+        caller = call.caller
+        if caller.talk is not None or not self.sectioner.homeless(caller.uniqueid):
+            return
+        legs = [leg for leg in call.legs if leg.dialed and leg.ended_at is None]
+        answers = self.answers[call.call_id] = ask(self.rules, self._facts(call, [caller, *legs], now))
+        self._befores -= 1
+        talk = c.Talk(self._befores, now, {caller.uniqueid: caller}, frozenset())
+        rules = {rule.id: rule for rule in answers.recording if rule.start is not Start.TALK}
+        before = self._before[call.call_id] = Stretch(talk, answers, rules)
+        self.sectioner.revive(before)
+        before.wanted = {rule_id: rule for rule_id, rule in rules.items() if rule_id in before.sections}
 
     def use_rules(self, rules: RuleSet, people: People) -> None:
         """New rules count from the next talk."""
@@ -190,6 +266,7 @@ class Recorder:
         call, gone = change.call, change.gone
         self.sectioner.numbering.joined(call.call_id, gone.call_id)
         self.control.joined(call, gone)
+        self.spans.joined(call, gone)
         self.applies.joined(call, gone)
         answers = self.answers.pop(gone.call_id, None)
         if answers is not None:
@@ -299,7 +376,8 @@ class Recorder:
     def _apply(self, stretch: Stretch, applying: Applying, new: Sequence[Rule], now: datetime) -> None:
         """Begin what is new, and tell those on the call what they may start: anew when it is free again."""
         stretch.wanted, stretch.owners, stretch.offered = applying.wanted, applying.owners, applying.offered
-        stretch.why_not = applying.why_not
+        stretch.why_not, stretch.reasons = applying.why_not, applying.reasons
+        self.spans.touch(stretch)
         if stretch.why_not is None:
             self._held_back.pop(stretch.talk.number, None)
         else:
@@ -372,6 +450,7 @@ class Recorder:
     def _talk_ended(self, change: c.TalkEnded, now: datetime) -> None:
         self._held_back.pop(change.talk.number, None)
         self._unsaid.pop(change.talk.number, None)
+        self.spans.end(change.talk)
         self.sectioner.end_all(self.stretches.pop(change.talk.number), now)
         data = {"talk": change.talk.number}
         self.note(FactKind.TALK_ENDED, now, change.call, data, audience=self._with(change.call, change.parties))

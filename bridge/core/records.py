@@ -15,6 +15,7 @@ from bridge.core.ids import (
     RecordId,
     RuleId,
     SectionKey,
+    TalkId,
     Uniqueid,
 )
 
@@ -63,10 +64,10 @@ class Section:
     """One MixMonitor run, one WAV.
 
     `path` is relative to the spool. `leg` is the channel that MixMonitor runs on. `participants` are the users who
-    took part in its talk, so far, `parties` the channels that were connected in it last. `reason` is a code that says
-    why it failed or was lost. `stereo` has the leg on the left if `leg_is_left`, else on the right, and the others on
-    the other side; `keep_s` is how long the rule wants it kept, None where the rule does not say. `deleted_at` is when
-    its file was deleted: the section stays as a tombstone.
+    took part in its talk, so far. `reason` is a code that says why it failed, was lost, or ended in another way than by
+    its talk's end. `stereo` has the leg on the left if `leg_is_left`, else on the right, and the others on the other
+    side; `keep_s` is how long the rule wants it kept, None where the rule does not say. `deleted_at` is when its file
+    was deleted: the section stays as a tombstone. `talk_id` is the talk that it records.
     """
 
     record_id: RecordId
@@ -93,8 +94,8 @@ class Section:
     leg_is_left: bool = False
     rate_hz: int = 8000
     keep_s: float | None = None
-    parties: tuple[Uniqueid, ...] = ()
     deleted_at: datetime | None = None
+    talk_id: TalkId = TalkId("")
 
     @property
     def key(self) -> SectionKey:
@@ -160,6 +161,8 @@ class Alarm(StrEnum):
     SHORTER_THAN_TALK = "shorter-than-talk"
     UNREADABLE = "unreadable"
     STOPPED_BY_OTHERS = "stopped-by-others"
+    ENDED_UNSEEN = "ended-unseen"
+    NOT_READ = "not-read"
     STOP_UNANSWERED = "stop-unanswered"
     NOT_PAUSED = "not-paused"
     NOT_RESUMED = "not-resumed"

@@ -4,7 +4,6 @@ Which rules apply when is the recorder's affair. Over 300 lines: every report an
 dictionaries of what waits, runs and is being replaced, and they have to change together.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,9 +13,10 @@ from bridge.core import calls as c
 from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
+from bridge.core.accounts import Reason
 from bridge.core.book import SectionBook
 from bridge.core.errors import AsteriskTimeoutError, AsteriskUnreachableError
-from bridge.core.ids import ChannelName, Identity, RecordId, RuleId, SectionKey, Uniqueid, record_id
+from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import SETTLE_S, Candidate, choose
 from bridge.core.monitors import Monitors
 from bridge.core.muting import Muting
@@ -25,6 +25,7 @@ from bridge.core.people import People
 from bridge.core.records import Alarm, FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
 from bridge.core.sections import RUNNING, SectionEvent, allows
+from bridge.core.seeking import Seeking
 from bridge.core.tracker import CallTracker
 
 STOP_AGAIN_S = 5.0
@@ -32,8 +33,16 @@ STOP_AGAIN_S = 5.0
 RENEW_EVERY_S = 60.0
 """How soon a file that does not do may be given up for the next one again: what ails one may ail the next, too."""
 
+ENDED_UNSEEN = "ended-unseen"
+ASTERISK_RESTARTED = "asterisk-restarted"
+"""Reasons of sections whose end nobody saw: recbridge or the connection was away, or Asterisk itself went away."""
+
 _NO_ANSWER = frozenset({AsteriskUnreachableError.code, AsteriskTimeoutError.code})
-_TRIES = 6
+_ASK_AGAIN_S = 5.0
+_INSPECT_AGAIN_S = 5.0
+_INSPECT_AGAIN_AT_MOST_S = 300.0
+_INSPECT_FOR = timedelta(days=7)
+_BOOTED_SLACK = timedelta(seconds=2)
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +51,8 @@ class Stretch:
 
     `wanted` are the rules that record it, `owners` those users who started some of them on demand, `sections` what
     each writes now. `offered` are the rules that users may start, and which users; `told` to whom that was said.
-    `why_not` says why rules that hold for the call do not record this talk, where that is so. `renewed` is when a file
+    `why_not` says why rules that hold for the call do not record this talk, where that is so; `reasons` say it of each
+    rule that has to do with the call and does not (see `applying.Applying`). `renewed` is when a file
     was given up for the next one; `moved` are the rules that left one of the `deaf` legs, which hear one side only.
     """
 
@@ -53,6 +63,7 @@ class Stretch:
     offered: dict[RuleId, tuple[Rule, frozenset[Identity]]] = field(default_factory=dict)
     told: dict[RuleId, frozenset[Identity]] = field(default_factory=dict)
     why_not: str | None = None
+    reasons: Mapping[RuleId | None, Reason] = field(default_factory=dict)
     sections: dict[RuleId, SectionKey] = field(default_factory=dict)
     renewed: dict[RuleId, datetime] = field(default_factory=dict)
     moved: set[RuleId] = field(default_factory=set)
@@ -120,11 +131,17 @@ class Sectioner:
         self._place: dict[SectionKey, tuple[Stretch, Rule]] = {}
         self._suspect: dict[SectionKey, bool] = {}
         self.muting = Muting(self.book, out, self._not_muted)
-        self._tries: Counter[tuple[int, RuleId]] = Counter()
+        self.seeking = Seeking(self.book, out, self._there, self._not_there)
+        self._of_before: set[SectionKey] = set()
+        self._inspect_again: dict[SectionKey, tuple[datetime, float]] = {}
+        self._snapshot: m.SnapshotTaken | None = None
+        self.paused_before: frozenset[RecordId] = frozenset()
+        """The records that an earlier run had paused."""
+        self.touched: dict[CallId, None] = {}
+        """The calls about whose records something new is known."""
         self._longest: dict[SectionKey, _Longest] = {}
         self._replaces: dict[SectionKey, SectionKey] = {}
         self._unstopped: dict[SectionKey, datetime | None] = {}
-        self._restored: list[Section] = []
         self.reports: dict[type, Callable[[Any, datetime], None]] = {
             d.MixMonitorAccepted: self._accepted,
             d.MixMonitorRefused: self._refused,
@@ -133,6 +150,8 @@ class Sectioner:
             d.MuteAnswered: self.muting.answered,
             d.MuteUnanswered: self.muting.unanswered,
             d.MixMonitorProbed: self._probed,
+            d.MixMonitorFound: self.seeking.found,
+            d.MixMonitorNotSought: self.seeking.not_sought,
             d.FileWatched: self._file_watched,
             d.FileInspected: self._file_inspected,
             d.FileUnreadable: self._file_unreadable,
@@ -143,6 +162,9 @@ class Sectioner:
         times = [one.retry_at for one in self._waiting.values()]
         times += [one.due for one in self._longest.values()]
         times += [again_at for again_at in self._unstopped.values() if again_at is not None]
+        times += [due for due, _ in self._inspect_again.values()]
+        sought_at = self.seeking.wake_at()
+        times += [sought_at] if sought_at is not None else []
         return min(times, default=None)
 
     # Beginning
@@ -193,6 +215,12 @@ class Sectioner:
         if rule.section is not None:
             self._longest[section.key] = _Longest(stretch, rule, now + rule.section)
 
+    def begin_missing(self, stretch: Stretch, now: datetime) -> None:
+        """Begin what should be recorded and is not, nor waits for anything."""
+        for rule_id, rule in list(stretch.wanted.items()):
+            if rule_id not in stretch.sections and not self.waits(stretch, rule_id):
+                self.begin(stretch, rule, now)
+
     def waits(self, stretch: Stretch, rule_id: RuleId) -> bool:
         """Whether the section of a rule will begin by itself."""
         return (stretch.talk.number, rule_id) in self._waiting
@@ -231,6 +259,7 @@ class Sectioner:
             leg_is_left=leg is self._left(stretch),
             rate_hz=rule.rate,
             keep_s=rule.keep.total_seconds() if rule.keep is not None else None,
+            talk_id=stretch.talk.talk_id,
         )
         self.book.keep(section)
         self.book.note(FactKind.SECTION_REQUESTED, section, now)
@@ -277,7 +306,6 @@ class Sectioner:
     def end(self, stretch: Stretch, rule_id: RuleId, now: datetime) -> None:
         """End a rule's section in a stretch, and the one before it if that still runs; nothing waits any more."""
         self._waiting.pop((stretch.talk.number, rule_id), None)
-        del self._tries[stretch.talk.number, rule_id]
         key = stretch.sections.pop(rule_id, None)
         while key is not None:
             self._longest.pop(key, None)
@@ -295,7 +323,9 @@ class Sectioner:
         """MixMonitor dies with its channel, and there is no MixMonitorStop at hangup (ASTERISK.md)."""
         self.monitors.gone(leg)
         for section in self.book.on_leg(leg):
-            if section.state is SectionState.REQUESTED:
+            if section.key in self.seeking:
+                self._close(section, now)
+            elif section.state is SectionState.REQUESTED:
                 self.book.move(section, SectionEvent.STOP, now)
             elif section.state is not SectionState.STOPPING or section.mixmonitor_id is not None:
                 self._close(section, now)
@@ -313,10 +343,11 @@ class Sectioner:
     def _ask_to_stop(self, section: Section) -> None:
         """Needs MixMonitor's answer first: without an id StopMixMonitor would stop whoever is the newest."""
         if section.mixmonitor_id is not None:
+            self._of_before.discard(section.key)
             self.monitors.asked_to_stop(section.leg)
             self._out.append(d.StopMixMonitor(section.key, section.leg, section.mixmonitor_id))
 
-    def _close(self, section: Section, now: datetime) -> None:
+    def _close(self, section: Section, now: datetime, *, reason: str | None = None) -> None:
         if not allows(section.state, SectionEvent.ENDED):
             return
         self._note_end(section, now)
@@ -324,76 +355,154 @@ class Sectioner:
         self._unstopped.pop(section.key, None)
         self._place.pop(section.key, None)
         self._suspect.pop(section.key, None)
+        self._of_before.discard(section.key)
+        self.seeking.forget(section.key)
         self.muting.forget(section.key)
-        closed = self.book.move(section, SectionEvent.ENDED, now, ended_at=section.ended_at or now)
-        self._out.append(d.InspectFile(closed.key, d.wav_of(closed)))
+        reason = reason or self._unseen(section)
+        closed = self.book.move(section, SectionEvent.ENDED, now, ended_at=section.ended_at or now, reason=reason)
+        self._inspect(closed)
+
+    def _unseen(self, section: Section) -> str | None:
+        """Why nobody saw the end of a section that a snapshot ends."""
+        if self._snapshot is None:
+            return None
+        booted_at = self._snapshot.booted_at
+        restarted = booted_at is not None and section.requested_at < booted_at - _BOOTED_SLACK
+        return ASTERISK_RESTARTED if restarted else ENDED_UNSEEN
+
+    def _inspect(self, closed: Section) -> None:
+        abandoned = closed.reason == ASTERISK_RESTARTED
+        self._out.append(d.InspectFile(closed.key, d.wav_of(closed), abandoned))
 
     # After a restart, or a time without Asterisk
 
-    def restore(self, sections: Sequence[Section], now: datetime) -> None:
-        """Take in the sections that an earlier run left open, before the first snapshot.
-
-        They are stopped when the snapshot shows that their leg is still there, else closed; what is talked from
-        then on goes into new sections.
-        """
-        self._restored = sorted(sections, key=lambda section: section.requested_at, reverse=True)
+    def restore(self, sections: Sequence[Section]) -> None:
+        """Take in the sections that an earlier run left open; the first snapshot says what became of their legs."""
         for section in sections:
             self.book.restore(section)
             if section.state is SectionState.CLOSED:
-                self._out.append(d.InspectFile(section.key, d.wav_of(section)))
-                continue
-            if section.state is not SectionState.STOPPING:
-                self.book.move(section, SectionEvent.STOP, now)
-            self._unstopped[section.key] = None
+                self._inspect(section)
+            else:
+                self._of_before.add(section.key)
+                self.seeking.lose(section.key)
 
-    def before_snapshot(self, now: datetime) -> None:
+    def homeless(self, leg: Uniqueid) -> list[Section]:
+        """The sections of an earlier run on a leg that belong to no stretch yet."""
+        return [one for one in self.book.on_leg(leg) if one.key in self._of_before and one.key not in self._place]
+
+    def revive(self, stretch: Stretch) -> None:
+        """A stretch that an earlier run saw goes on, and its sections with it."""
+        for rule_id, rule in stretch.wanted.items():
+            ours = [
+                section
+                for leg in stretch.talk.parties
+                for section in self.homeless(leg)
+                if section.rule_id == rule_id
+                and section.owner == stretch.owners.get(rule_id)
+                and (section.state in RUNNING or section.state is SectionState.REQUESTED)
+            ]
+            if not ours:
+                continue
+            # While one took over from another both ran.
+            section = max(ours, key=lambda one: (one.state in RUNNING, one.requested_at, one.file))
+            stretch.sections[rule_id] = section.key
+            self._place[section.key] = (stretch, rule)
+            if rule.section is not None:
+                self._longest[section.key] = _Longest(stretch, rule, section.requested_at + rule.section)
+
+    def before_snapshot(self, snapshot: m.SnapshotTaken, now: datetime) -> None:
         """Talks that the snapshot shows must not choose a leg on which one of ours is about to be stopped."""
-        for key in self._unstopped:
-            section = self.book.get(key)
-            if section is not None:
+        self._snapshot = snapshot
+        self.monitors.connected_anew()
+        for section in self.book.open():
+            if section.key in self._unstopped or (section.key in self._of_before and section.key not in self._place):
                 self.monitors.ended(section.leg, now)
+            elif section.state is SectionState.REQUESTED and section.key not in self.seeking:
+                self.monitors.asked_to_start(section.leg)
 
     def know_again(self) -> None:
-        """A recordId is fixed when first needed: calls that the first snapshot shows keep what an earlier run gave."""
-        for section in self._restored:
+        """A recordId is fixed when first needed: calls keep what an earlier run gave them."""
+        for section in self.book.open():
             call = self._call_of(section)
             if call is not None:
                 call.record_id = call.record_id or section.record_id
-                if section.started_at is not None:
-                    call.records[section.record_id] = None
-        self._restored = []
 
     def _call_of(self, section: Section) -> c.Call | None:
         leg = self._tracker.channels.get(section.leg)
         return leg.call if leg is not None else self._tracker.call_of(section.call_id)
 
     def after_snapshot(self, now: datetime) -> None:
-        """Stop what could not be stopped while Asterisk or we were away."""
-        keys, self._unstopped = list(self._unstopped), {}
-        for key in keys:
-            section = self.book.get(key)
-            if section is None:
+        """Close what is gone, stop what nobody wants any more, and see whether the rest runs."""
+        for section in self.book.open():
+            if section.state is SectionState.CLOSED:
                 continue
-            if section.leg in self._tracker.channels and section.mixmonitor_id is not None:
-                self._ask_to_stop(section)
-            else:
-                self._close(section, now)
             if section.leg not in self._tracker.channels:
                 self.monitors.gone(section.leg)
+                self._close(section, now)
+            elif section.state is SectionState.STOPPING:
+                self._stop_after_all(section)
+            elif section.key in self._of_before and section.key not in self._place:
+                stopping = self.book.move(section, SectionEvent.STOP, now)
+                self._stop_after_all(stopping)
+            elif section.state in RUNNING or section.key in self.seeking:
+                self.seeking.seek(section)
+        self._snapshot = None
+
+    def _stop_after_all(self, section: Section) -> None:
+        """Of a section that is to be stopped: ask again where the answer was lost, or after it if it has no id."""
+        unstopped = section.key in self._unstopped
+        self._unstopped.pop(section.key, None)
+        if section.mixmonitor_id is None:
+            if section.key in self.seeking:
+                self.seeking.seek(section)
+        elif unstopped or section.key in self._of_before:
+            self.seeking.forget(section.key)
+            self._ask_to_stop(section)
+
+    def _there(self, section: Section, mixmonitor_id: str, now: datetime) -> None:
+        """It runs, whatever we knew of it."""
+        if section.mixmonitor_id is None:
+            # When it began is not known better.
+            self._begun(section, mixmonitor_id, section.requested_at, now, now)
+        known = self.book.get(section.key)
+        place = self._place.get(section.key)
+        if known is None or known.state not in RUNNING or place is None:
+            return
+        stretch, rule = place
+        if section.key in self._of_before:
+            self._of_before.discard(section.key)
+            self.book.note(FactKind.SECTION_ADOPTED, known, now)
+            # It may have been told to fall silent or to go on without anybody knowing.
+            silent = self._silent(stretch.call, rule)
+            if silent or known.state is SectionState.PAUSED or known.record_id in self.paused_before:
+                self.muting.again(known, muted=silent)
+
+    def _not_there(self, section: Section, now: datetime) -> None:
+        """It does not run: it ended while we did not look, or never began. What there is of it is kept."""
+        place = self._place.get(section.key)
+        if section.state is SectionState.REQUESTED:
+            self.monitors.not_started(section.leg)
+            if self._runs_on(section):
+                place = None
+        elif section.state in RUNNING:
+            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.ENDED_UNSEEN})
+        self._close(section, now, reason=ENDED_UNSEEN)
+        self._begin_next(place, section, now)
 
     # Reports
 
     def _accepted(self, report: d.MixMonitorAccepted, now: datetime) -> None:
         section = self.book.get(report.key)
-        if section is None or not allows(section.state, SectionEvent.ACCEPTED):
-            return
-        known = self.book.move(
-            section, SectionEvent.ACCEPTED, report.at, mixmonitor_id=report.mixmonitor_id, started_at=report.at
-        )
+        if section is not None and allows(section.state, SectionEvent.ACCEPTED):
+            self._begun(section, report.mixmonitor_id, report.at, report.at, now)
+
+    def _begun(self, section: Section, mixmonitor_id: str, started_at: datetime, at: datetime, now: datetime) -> None:
+        known = self.book.move(section, SectionEvent.ACCEPTED, at, mixmonitor_id=mixmonitor_id, started_at=started_at)
         call = self._call_of(section)
         if call is not None:
             call.records[section.record_id] = None
-        before = self._replaces.pop(report.key, None)
+            self.touched[call.call_id] = None
+        before = self._replaces.pop(section.key, None)
         if before is not None:
             old = self.book.get(before)
             if old is not None:
@@ -410,35 +519,41 @@ class Sectioner:
                 self.muting.mute(known)
 
     def _refused(self, report: d.MixMonitorRefused, now: datetime) -> None:
-        place = self._place.pop(report.key, None)
         section = self.book.get(report.key)
         if section is None or not allows(section.state, SectionEvent.REFUSED):
             return
+        if report.code in _NO_ANSWER:
+            self._unanswered(section, report.code, now)
+            return
+        self._place.pop(report.key, None)
         self.monitors.not_started(section.leg)
         self.muting.forget(report.key)
-        longest = self._longest.pop(report.key, None)
-        before = self._replaces.pop(report.key, None)
-        runs_on = self.book.get(before) if before is not None else None
-        if place is not None and runs_on is not None and runs_on.state in RUNNING:
-            # The one that it should have taken over from goes on, and it is tried again when this would have ended.
-            place[0].sections[section.rule_id] = runs_on.key
-            if longest is not None:
-                self._longest[runs_on.key] = longest
-        elif place is not None and report.code in _NO_ANSWER:
-            self._try_again(*place, section, now)
+        self._runs_on(section)
+        self._longest.pop(report.key, None)
         reason = report.code if section.leg in self._tracker.channels else "channel-gone"
         self.book.move(section, SectionEvent.REFUSED, now, reason=reason, ended_at=now, message=report.message)
 
-    def _try_again(self, stretch: Stretch, rule: Rule, section: Section, now: datetime) -> None:
-        """Asterisk did not answer: the talk goes on, so ask again, after 1, 2, 4 … seconds, six times at most.
+    def _unanswered(self, section: Section, code: str, now: datetime) -> None:
+        """It may run all the same, or begin any moment: nothing else is begun in its place before Asterisk says."""
+        if section.leg not in self._tracker.channels:
+            self._close(section, now)
+        elif code == AsteriskTimeoutError.code:
+            self.seeking.seek(section)
+        else:
+            self.seeking.lose(section.key, now + timedelta(seconds=_ASK_AGAIN_S))
 
-        Should the first MixMonitor run after all, its events make it somebody else's, and another leg is taken.
-        """
-        key = (stretch.talk.number, rule.id)
-        if stretch.sections.get(rule.id) == section.key and self._tries[key] < _TRIES:
-            del stretch.sections[rule.id]
-            self._waiting[key] = _Waiting(stretch, rule, now, now + timedelta(seconds=2 ** self._tries[key]))
-            self._tries[key] += 1
+    def _runs_on(self, section: Section) -> bool:
+        """Where a section should have taken over from another, that goes on; tried again when this would have ended."""
+        longest = self._longest.pop(section.key, None)
+        before = self._replaces.pop(section.key, None)
+        runs_on = self.book.get(before) if before is not None else None
+        place = self._place.get(before) if before is not None else None
+        if place is None or runs_on is None or runs_on.state not in RUNNING:
+            return False
+        place[0].sections[section.rule_id] = runs_on.key
+        if longest is not None:
+            self._longest[runs_on.key] = longest
+        return True
 
     def _stop_answered(self, report: d.StopAnswered, now: datetime) -> None:
         section = self.book.get(report.key)
@@ -462,15 +577,48 @@ class Sectioner:
     def _file_inspected(self, report: d.FileInspected, now: datetime) -> None:
         section = self.book.get(report.key)
         if section is not None and allows(section.state, SectionEvent.CHECKED):
+            self._inspect_again.pop(report.key, None)
+            if report.repaired:
+                self.book.note(FactKind.SECTION_REPAIRED, section, now, {"files": list(report.repaired)})
+            if section.reason in (ENDED_UNSEEN, ASTERISK_RESTARTED) and section.started_at and section.ended_at:
+                # Nobody saw its end: its audio tells.
+                lasted = timedelta(seconds=report.report.duration_s)
+                section = replace(section, ended_at=min(section.ended_at, section.started_at + lasted))
             self.book.move(section, SectionEvent.CHECKED, now, report=report.report)
 
     def _file_unreadable(self, report: d.FileUnreadable, now: datetime) -> None:
         section = self.book.get(report.key)
-        if section is not None and allows(section.state, SectionEvent.UNREADABLE):
-            self.book.move(section, SectionEvent.UNREADABLE, now, reason=report.reason, message=report.message)
+        if section is None or not allows(section.state, SectionEvent.UNREADABLE):
+            return
+        if report.reason in d.TRY_AGAIN and now - (section.ended_at or now) < _INSPECT_FOR:
+            self._look_again_later(section, report.reason, now)
+            return
+        self._inspect_again.pop(report.key, None)
+        nothing = report.reason in ("file-missing", "empty")
+        if nothing and section.reason == ASTERISK_RESTARTED:
+            self.book.move(section, SectionEvent.GONE, now, message=report.message)
+            return
+        reason = "not-started" if nothing and section.started_at is None else report.reason
+        self.book.move(section, SectionEvent.UNREADABLE, now, reason=reason, message=report.message)
+
+    def _look_again_later(self, section: Section, reason: str, now: datetime) -> None:
+        """The disk is in trouble, not the file."""
+        before = self._inspect_again.get(section.key)
+        if before is None:
+            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.NOT_READ, "reason": reason})
+        wait_s = _INSPECT_AGAIN_S if before is None else min(before[1] * 2, _INSPECT_AGAIN_AT_MOST_S)
+        self._inspect_again[section.key] = (now + timedelta(seconds=wait_s), wait_s)
 
     def tick(self, tick: d.Tick, now: datetime) -> None:
         """Time has passed: what has waited for it happens."""
+        self.seeking.tick(tick.at)
+        for key, (due, _) in list(self._inspect_again.items()):
+            closed = self.book.get(key)
+            if closed is None:
+                del self._inspect_again[key]
+            elif due <= tick.at:
+                self._inspect_again[key] = (tick.at + timedelta(days=1), self._inspect_again[key][1])  # under way
+                self._inspect(closed)
         for waiting_key, waiting in [(key, one) for key, one in self._waiting.items() if one.retry_at <= tick.at]:
             del self._waiting[waiting_key]
             self.begin(waiting.stretch, waiting.rule, now, asked_at=waiting.asked_at)

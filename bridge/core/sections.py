@@ -18,29 +18,28 @@ class SectionEvent(StrEnum):
     ENDED = "ended"  # StopMixMonitor answered, or the leg hung up: the file is closed
     CHECKED = "checked"  # the file was opened and measured
     UNREADABLE = "unreadable"  # it was not there, or is no audio
-    GONE = "gone"  # Asterisk went away with it
+    GONE = "gone"  # Asterisk was restarted while it ran, and left nothing of it
 
 
 TRANSITIONS: Mapping[tuple[S, SectionEvent], S] = {
     (S.REQUESTED, SectionEvent.ACCEPTED): S.RECORDING,
     (S.REQUESTED, SectionEvent.REFUSED): S.FAILED,
     (S.REQUESTED, SectionEvent.STOP): S.STOPPING,
-    (S.REQUESTED, SectionEvent.GONE): S.LOST,
+    # Nobody answered, and it does not run, or its leg is gone: what it wrote, if anything, tells what became of it.
+    (S.REQUESTED, SectionEvent.ENDED): S.CLOSED,
     (S.RECORDING, SectionEvent.PAUSED): S.PAUSED,
     (S.RECORDING, SectionEvent.STOP): S.STOPPING,
     (S.RECORDING, SectionEvent.ENDED): S.CLOSED,
-    (S.RECORDING, SectionEvent.GONE): S.LOST,
     (S.PAUSED, SectionEvent.RESUMED): S.RECORDING,
     (S.PAUSED, SectionEvent.STOP): S.STOPPING,
     (S.PAUSED, SectionEvent.ENDED): S.CLOSED,
-    (S.PAUSED, SectionEvent.GONE): S.LOST,
     # Asked to stop before MixMonitor had answered: its answer is still to come.
     (S.STOPPING, SectionEvent.ACCEPTED): S.STOPPING,
     (S.STOPPING, SectionEvent.REFUSED): S.FAILED,
     (S.STOPPING, SectionEvent.ENDED): S.CLOSED,
-    (S.STOPPING, SectionEvent.GONE): S.LOST,
     (S.CLOSED, SectionEvent.CHECKED): S.STORED,
     (S.CLOSED, SectionEvent.UNREADABLE): S.FAILED,
+    (S.CLOSED, SectionEvent.GONE): S.LOST,
 }
 
 FINAL = frozenset({S.STORED, S.FAILED, S.LOST})

@@ -14,6 +14,7 @@ from bridge.core.records import FactKind, Section, SectionState
 from bridge.core.rule import Rule
 from bridge.core.sectioner import Sectioner, Stretch
 from bridge.core.sections import RUNNING
+from bridge.core.spans import Spans
 from bridge.core.tracker import CallTracker
 
 
@@ -33,6 +34,7 @@ class Stage(Protocol):
     sectioner: Sectioner
     people: People
     applies: Applies
+    spans: Spans
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:
         """What may be recorded of a call now."""

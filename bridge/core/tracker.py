@@ -7,7 +7,7 @@ so that a snapshot followed by events from before it does no harm.
 Over 300 lines: one state with one way of changing it; taken apart, each half would need the other's inside.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,7 @@ from bridge.core.calls import (
     TalkEnded,
 )
 from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Linkedid, Uniqueid
+from bridge.core.kept import KeptCall, revive, revive_talk
 
 _MERGING_TYPES = frozenset({"basic", "stasis"})
 """BridgeTypes on whose entry Asterisk joins linkedids (ASTERISK.md, "Calls and linkedid")."""
@@ -70,6 +71,33 @@ class CallTracker:
             m.ChannelHeld: self._held,
             m.SnapshotTaken: self._snapshot,
         }
+
+    def restore(self, kept: Sequence[KeptCall]) -> list[Talk]:
+        """Take in the calls that an earlier run saw, before the first snapshot, which tells what became of them.
+
+        Their talks are in Asterisk bridges that nobody knows until then. Gives those talks.
+        """
+        talks = []
+        for one in kept:
+            call = self.calls[one.call_id] = revive(one)
+            self._by_linkedid[Linkedid(call.call_id)] = call
+            for channel in call.channels.values():
+                self._by_linkedid[channel.linkedid] = call
+                if channel.ended_at is None:
+                    self.channels[channel.uniqueid] = channel
+                    if channel.held:
+                        self.holding[channel.uniqueid] = channel
+            for kept_talk in one.talks:
+                talk = revive_talk(kept_talk, call)
+                talks.append(talk)
+                self._talks = max(self._talks, talk.number)
+                unknown = AsteriskBridge(BridgeUniqueid(f"unknown-{talk.number}"), "", dict.fromkeys(talk.parties))
+                self.bridges[unknown.uniqueid] = unknown
+                self._talk_in[unknown.uniqueid] = talk
+                talk.bridges = frozenset({unknown.uniqueid})
+                for party in talk.parties.values():
+                    party.bridge = unknown.uniqueid
+        return talks
 
     def handle(self, event: m.Event) -> list[Changed]:
         """Take one event; what it changed, in order. An event that changes nothing gives an empty list."""
@@ -279,10 +307,11 @@ class CallTracker:
     def _snapshot(self, event: m.SnapshotTaken) -> None:
         present = {channel.uniqueid for channel in event.channels}
         self._optimizing.clear()
-        for uniqueid in [uniqueid for uniqueid in self.channels if uniqueid not in present]:
-            self._hung_up(m.ChannelHungUp(event.at, uniqueid, None))
+        # Who has come first: else a call whose other channels have all gone would end.
         for seen in event.channels:
             self._still_there(seen)
+        for uniqueid in [uniqueid for uniqueid in self.channels if uniqueid not in present]:
+            self._hung_up(m.ChannelHungUp(event.at, uniqueid, None))
         for variable in event.variables:
             self._variable_set(variable)
         for one, two in event.local_pairs:

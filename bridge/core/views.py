@@ -155,6 +155,7 @@ def journal_item(numbered: NumberedEntry) -> Json:
 
 def _record(section: Section) -> Json:
     stored = section.report if section.state is SectionState.STORED else None
+    deleted = section.deleted_at is not None
     duration_s: float | None = None
     if stored is not None:
         duration_s = stored.duration_s
@@ -168,7 +169,8 @@ def _record(section: Section) -> Json:
         "type": str(section.type),
         "startedAt": _ms(section.started_at),
         "endedAt": _ms(section.ended_at),
-        "audioFiles": [] if stored is None else [{"format": "wav", "size": stored.size_bytes}],
+        "audioFiles": [] if stored is None or deleted else [{"format": "wav", "size": stored.size_bytes}],
+        "deleted": deleted,
         "sha256": None if stored is None else stored.sha256,
         "channels": None if stored is None else stored.channels,
         "sampleRate": None if stored is None else stored.sample_rate_hz,

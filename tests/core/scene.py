@@ -3,22 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from bridge.core import decisions as d
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.commands import Answer, Command, CommandNumber, Done, Refused, Verb
-from bridge.core.ids import Identity, RecordId, RuleId, SectionKey, Uniqueid
+from bridge.core.ids import CallId, Identity, RecordId, RuleId, SectionKey, Uniqueid
+from bridge.core.kept import KeptCall
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
 from bridge.core.people import Directory, People, UserFlags, parse_users
 from bridge.core.recorder import Recorder
 from bridge.core.records import AudioReport, Cdr, Demand, Fact, FactKind, JournalEntry, Pause, Section
 from bridge.core.rules import parse_rules
+from bridge.core.sections import FINAL
 from bridge.core.store import (
     AddCdr,
     AddJournalEntry,
     AppendFact,
+    EndCall,
     EndDemand,
     EndPause,
+    PutCall,
     PutDemand,
     PutPause,
     PutSection,
@@ -52,6 +57,7 @@ class Scene:
     flags: dict[Identity, UserFlags] = field(default_factory=dict)
     demands: dict[tuple[RecordId, RuleId], Demand] = field(default_factory=dict)
     pauses: dict[tuple[RecordId, Identity], Pause] = field(default_factory=dict)
+    running: dict[CallId, KeptCall] = field(default_factory=dict)
     queue_toggles: dict[str, bool] = field(default_factory=dict)
     files: dict[tuple[RecordId, RuleId], int] = field(default_factory=dict)
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
@@ -68,12 +74,35 @@ class Scene:
             queue_toggles=self.queue_toggles,
         )
 
+    def restarted(self, **values: Any) -> "Scene":
+        """Another recorder takes up what this one kept; the PBX goes on."""
+        files = {(key.record_id, key.rule_id): key.file for key in sorted(self.sections)}
+        kept: dict[str, Any] = {
+            "rules": self.rules,
+            "users": self.users,
+            "answers": self.answers,
+            "pbx": self.pbx,
+            "files": files,
+            "flags": dict(self.flags),
+            "running": dict(self.running),
+            "demands": dict(self.demands),
+            "pauses": dict(self.pauses),
+            "queue_toggles": self.queue_toggles,
+        }
+        again = Scene(**(kept | values))
+        again._asked = self._asked
+        left = [section for section in self.sections.values() if section.state not in FINAL]
+        now, wishes = self.pbx.now, (list(self.demands.values()), list(self.pauses.values()))
+        again.sort(again.recorder.restore(left, now, *wishes, list(self.running.values())), now)
+        return again
+
     def play(self) -> None:
         for event in self.pbx.take():
             self.take(event, event.at)
 
     def take(self, event: Event | d.Report | Command, now: datetime) -> None:
-        self.sort(self.recorder.handle(event, now), now)
+        decisions = self.recorder.handle(event, now)
+        self.sort([*decisions, *self.recorder.checkpoint()], now)
 
     def sort(self, decisions: list[d.Decision], now: datetime) -> None:
         """Everything is kept before anything is done."""
@@ -98,6 +127,10 @@ class Scene:
                     self.pauses[pause.record_id, pause.by] = pause
                 case EndPause(record_id, by):
                     self.pauses.pop((record_id, by), None)
+                case PutCall(call):
+                    self.running[call.call_id] = call
+                case EndCall(call_id):
+                    self.running.pop(call_id, None)
                 case Done() | Refused():
                     self.answered.append(decision)
                 case act if isinstance(act, d.ACTS):
@@ -132,6 +165,14 @@ class Scene:
                 self.take(d.FileInspected(now, act.key, replace(REPORT, duration_s=length_s)), now)
             case d.MeasureFiles(files):
                 self.take(d.FilesMeasured(now, {one.key: self.look(one) for one in files}, self.connected), now)
+
+    def lost(self, start: d.StartMixMonitor, *, runs: bool = False, code: str = "asterisk-timeout") -> None:
+        """A start is not answered; Asterisk, asked after it, says whether it runs. What does not run wrote nothing."""
+        now = self.pbx.now
+        self.take(d.MixMonitorRefused(now, start.key, code, "no answer"), now)
+        self.take(d.MixMonitorFound(now, start.key, "0x99" if runs else None), now)
+        if not runs:
+            self.take(d.FileUnreadable(now, start.key, "file-missing", "it is not there"), now)
 
     def ask(self, verb: Verb, channel: str, identity: str, role: Role = Role.USER, *, of: str = "") -> None:
         """Somebody gives a command by the API; a supervisor supervises `of`."""

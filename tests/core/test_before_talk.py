@@ -1,6 +1,5 @@
 """What is recorded of the time before a talk (`start: answer`, `start: ring`) ends where the talk begins."""
 
-from bridge.core import decisions as d
 from bridge.core.access import Role
 from bridge.core.commands import ANSWER_WITHIN_S, Verb
 from tests.core.scene import Scene
@@ -32,7 +31,7 @@ def test_a_pause_of_what_never_ran_leaves_nothing() -> None:
     scene.ask(Verb.PAUSE, alice, "eve", Role.ADMIN)
     scene.tick(ANSWER_WITHIN_S)
     assert scene.code == "not-confirmed"
-    scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-timeout", "nothing"), scene.pbx.now)
+    scene.lost(start)
     assert not scene.recorder.sectioner.muting.is_unsure(start.key)
     assert [str(section.state) for section in scene.sections.values()] == ["failed"]
 

@@ -133,8 +133,7 @@ def test_ours_that_is_stopped_by_others_while_it_is_taken_over_does_not_end_the_
     other(scene, alice, runs=False)
     probed(scene, False)
     successor = scene.starts()[-1]
-    scene.take(d.MixMonitorRefused(scene.pbx.now, successor.key, "asterisk-timeout", "nothing"), scene.pbx.now)
-    scene.tick(5)
+    scene.lost(successor)
     assert [start.key.file for start in scene.starts()] == [1, 2, 3]
 
 

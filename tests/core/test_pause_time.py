@@ -177,7 +177,7 @@ def test_a_pause_while_a_longest_section_is_taken_over_silences_both() -> None:
     assert isinstance(scene.answered[0], Done)
 
 
-def test_a_resume_does_not_begin_twice_what_waits_to_be_tried_again() -> None:
+def test_a_resume_does_not_begin_twice_what_asterisk_has_not_answered() -> None:
     scene = Scene(rules=TWO % "", answers=False)
     alice, _ = scene.call()
     scene.play()
@@ -186,6 +186,8 @@ def test_a_resume_does_not_begin_twice_what_waits_to_be_tried_again() -> None:
     scene.take(d.MixMonitorRefused(scene.pbx.now, second.key, "asterisk-timeout", "nothing"), scene.pbx.now)
     scene.ask(Verb.PAUSE, alice, "alice")
     scene.ask(Verb.RESUME, alice, "alice")
+    assert [start.key.rule_id for start in scene.starts()] == [1, 3]
+    scene.lost(second)
     for _ in range(5):
         scene.tick(1)
     assert [start.key.rule_id for start in scene.starts()] == [1, 3, 3]

@@ -162,22 +162,36 @@ def test_a_refused_mixmonitor_is_a_failed_section_with_its_reason() -> None:
     assert scene.cdrs[0].record_ids == ()
 
 
-def test_a_start_without_an_answer_is_tried_again_while_the_talk_goes_on() -> None:
+def test_a_start_without_an_answer_that_came_to_nothing_is_tried_again_while_the_talk_goes_on() -> None:
     scene = Scene(answers=False)
     alice, bob = scene.call()
     scene.play()
-    for number, pause_s in enumerate((1, 2, 4, 8, 16, 32), start=1):
-        start = scene.starts()[-1]
-        scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-unreachable", "gone"), scene.pbx.now)
-        assert len(scene.starts()) == number
-        scene.tick(pause_s)
-        assert [one.key.file for one in scene.starts()] == list(range(1, number + 2))
+    for number in range(1, 5):
+        assert [one.key.file for one in scene.starts()] == list(range(1, number + 1))
+        scene.lost(scene.starts()[-1])
+        scene.tick(0.1)
     last = scene.starts()[-1]
-    scene.take(d.MixMonitorRefused(scene.pbx.now, last.key, "asterisk-unreachable", "gone"), scene.pbx.now)
-    assert scene.due() is None  # not for ever
     scene.pbx.over("b1", alice, bob)
     scene.play()
+    scene.lost(last)
+    assert scene.due() is None
     assert {section.state for section in scene.sections.values()} == {SectionState.FAILED}
+
+
+def test_while_asterisk_is_away_a_start_waits_for_it() -> None:
+    scene = Scene(answers=False)
+    alice, bob = scene.call()
+    scene.play()
+    (start,) = scene.starts()
+    scene.take(d.MixMonitorRefused(scene.pbx.now, start.key, "asterisk-unreachable", "gone"), scene.pbx.now)
+    for _ in range(3):
+        scene.wakes()
+        scene.take(d.MixMonitorNotSought(scene.pbx.now, start.key, "asterisk-unreachable"), scene.pbx.now)
+    scene.pbx.snapshot([alice, bob], [("b1", alice), ("b1", bob)])
+    scene.play()
+    scene.take(d.MixMonitorFound(scene.pbx.now, start.key, None), scene.pbx.now)
+    scene.tick(0.1)
+    assert [one.key.file for one in scene.starts()] == [1, 2]
 
 
 def test_a_start_without_an_answer_is_not_tried_again_once_the_talk_is_over() -> None:

@@ -36,7 +36,7 @@ RUNS = (SectionState.REQUESTED, SectionState.RECORDING, SectionState.PAUSED)
 OPERATIONS = (
     "call", "ring", "up", "enter", "enter", "enter", "leave", "hangup", "local", "optimize", "queue", "variable",
     "rename", "wait", "tick", "tick", "report", "report", "report", "foreign", "snapshot", "blackout", "destroy",
-    "ask", "ask", "ask", "press", "dial", "holds",
+    "ask", "ask", "ask", "press", "dial", "holds", "restart", "settle",
 )  # fmt: skip
 
 Step = tuple[str, int, int]
@@ -53,7 +53,7 @@ class World:
     bridges: dict[str, tuple[str, str]] = field(default_factory=dict)
     pairs: list[tuple[Uniqueid, Uniqueid]] = field(default_factory=list)
     foreign: Counter[Uniqueid] = field(default_factory=Counter)
-    ours: dict[str, Uniqueid] = field(default_factory=dict)
+    running: dict[SectionKey, tuple[str, Uniqueid]] = field(default_factory=dict)
     made: int = 0
     asked: dict[CommandNumber, Verb] = field(default_factory=dict)
     commands: int = 0
@@ -124,6 +124,7 @@ class World:
             self._out(channel)
             del self.alive[channel]
             self.foreign.pop(channel, None)
+            self.over(channel)
             self.scene.pbx.hangup(channel)
 
     def _local(self, one: int, _: int) -> None:
@@ -245,6 +246,43 @@ class World:
             )
         )
 
+    def over(self, channel: Uniqueid) -> None:
+        """MixMonitors die with their channel."""
+        self.running = {key: one for key, one in self.running.items() if one[1] != channel}
+
+    def begin(self, act: d.StartMixMonitor) -> None:
+        """Asterisk does it."""
+        self.made += 1
+        self.running[act.key] = (f"0x{self.made:x}", act.leg)
+
+    def _restart(self, one: int, two: int) -> None:
+        """Killed, and started again: what was being done is done, or is not; the PBX goes on meanwhile."""
+        self.scene.play()
+        for number, act in enumerate(self.scene.acts):
+            match act:
+                case d.StartMixMonitor() if (number + two) % 2 and act.leg in self.alive:
+                    self.begin(act)
+                case d.StopMixMonitor() if (number + two) % 2:
+                    self.running.pop(act.key, None)
+        before = self.scene
+        self.scene = before.restarted(facts=before.facts, cdrs=before.cdrs, history=before.history)
+        self.asked.clear()
+        self.begun.clear()
+        self._blackout(one, two)
+
+    def _settle(self, _: int, __: int) -> None:
+        """Asterisk answers everything: then what runs of ours is what we believe."""
+        self.scene.play()
+        for _ in range(3):
+            while self.scene.acts:
+                self.answer(self.scene.acts.pop(0), well=True)
+            self.scene.tick(61)
+        while self.scene.acts:
+            self.answer(self.scene.acts.pop(0), well=True)
+        book = self.scene.recorder.sectioner.book
+        believed = {one.key: (one.mixmonitor_id, one.leg) for one in book.open() if one.state in RUNNING}
+        assert believed == self.running
+
     def _report(self, one: int, two: int) -> None:
         acts = self.scene.acts
         if acts:
@@ -255,12 +293,17 @@ class World:
         match act:
             case d.StartMixMonitor() if well and act.leg in self.alive:
                 take(m.MixMonitorStarted(now, act.leg), now)
-                self.ours[f"0x{self.made}"] = act.leg
-                take(d.MixMonitorAccepted(now, act.key, f"0x{self.made}"), now)
+                self.begin(act)
+                take(d.MixMonitorAccepted(now, act.key, self.running[act.key][0]), now)
+            case d.StartMixMonitor() if act.leg in self.alive and self.made % 3:
+                if self.made % 2:
+                    self.begin(act)
+                code = ("asterisk-timeout", "asterisk-unreachable")[self.made // 2 % 2]
+                take(d.MixMonitorRefused(now, act.key, code, "no answer"), now)
             case d.StartMixMonitor():
                 take(d.MixMonitorRefused(now, act.key, "asterisk-refused", "No such channel"), now)
             case d.StopMixMonitor() if well or act.leg not in self.alive:
-                if act.leg in self.alive:
+                if self.running.pop(act.key, None) is not None:
                     take(m.MixMonitorStopped(now, act.leg), now)
                 take(d.StopAnswered(now, act.key), now)
             case d.StopMixMonitor():
@@ -270,9 +313,13 @@ class World:
             case d.MuteMixMonitor():
                 take(d.MuteUnanswered(now, act.key, act.muted, "asterisk-timeout"), now)
             case d.ProbeMixMonitor():
-                take(d.MixMonitorProbed(now, act.key, runs=well and act.leg in self.alive), now)
+                if not well:
+                    self.running.pop(act.key, None)  # somebody else's StopMixMonitor has ended it
+                take(d.MixMonitorProbed(now, act.key, runs=act.key in self.running), now)
             case d.FindMixMonitor() if well:
-                take(d.MixMonitorFound(now, act.key, act.mixmonitor_id if act.leg in self.alive else None), now)
+                mixmonitor_id, _ = self.running.get(act.key, (None, act.leg))
+                assert act.mixmonitor_id in (None, mixmonitor_id) or mixmonitor_id is None
+                take(d.MixMonitorFound(now, act.key, mixmonitor_id), now)
             case d.FindMixMonitor():
                 take(d.MixMonitorNotSought(now, act.key, "asterisk-timeout"), now)
             case d.WatchFile():
@@ -311,7 +358,7 @@ class World:
                 begun, waits = rule_id in stretch.sections, (number, rule_id) in sectioner._waiting
                 assert begun != waits or (silent and not begun)
                 section = sectioner.book.get(stretch.sections[rule_id]) if begun else None
-                if section is not None and section.state in RUNNING:
+                if section is not None and section.state in RUNNING and section.key not in sectioner.seeking:
                     asked = sectioner.muting._asked.get(section.key, section.state is SectionState.PAUSED)
                     assert asked == silent
             for key in stretch.sections.values():
@@ -400,7 +447,7 @@ def held(scene: Scene) -> dict[str, object]:
     ):
         slots = vars(owner)
         things |= {name: value for name, value in slots.items() if isinstance(value, dict | list | set) and value}
-    fixed = ("_handlers", "_on_change", "_on_event", "reports", "_named", "_verbs", "_look")
+    fixed = ("_handlers", "_on_change", "_on_event", "reports", "_named", "_rules", "_verbs", "_look", "touched")
     return {name: value for name, value in things.items() if name not in fixed}
 
 
@@ -429,5 +476,7 @@ def test_so_it_is_in_long_lives_in_which_calls_last(seed: int) -> None:
 def assert_nothing_is_left(scene: Scene) -> None:
     assert {section.state for section in scene.sections.values()} <= FINAL
     assert held(scene) == {}
-    assert (scene.demands, scene.pauses) == ({}, {})
+    requested = [section.key for section in scene.history if section.state is SectionState.REQUESTED]
+    assert len(set(requested)) == sum(1 for fact in scene.facts if fact.kind is FactKind.SECTION_REQUESTED)
+    assert (scene.demands, scene.pauses, scene.running) == ({}, {}, {})
     assert len(scene.cdrs) <= scene.kinds().count(FactKind.CALL_BEGAN)

@@ -199,8 +199,8 @@ def test_a_snapshot_ends_what_is_gone_and_begins_what_is_new(tracker: CallTracke
     pbx.snapshot([carol, dave], [("b7", carol), ("b7", dave)])
     changes = played(tracker, pbx)
     assert kinds(changes) == [
-        "TalkEnded", "ChannelGone", "ChannelGone", "CallEnded",
-        "CallBegan", "CallBegan", "CallsJoined", "TalkBegan",
+        "CallBegan", "CallBegan", "TalkEnded", "ChannelGone", "ChannelGone", "CallEnded",
+        "CallsJoined", "TalkBegan",
     ]  # fmt: skip
     assert set(tracker.channels) == {carol, dave}
     assert {alice, bob}.isdisjoint(tracker.channels)
