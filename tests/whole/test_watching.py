@@ -1,7 +1,7 @@
 """What becomes of a recording whose file somebody deletes or cuts off, or in which a side is not heard."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from bridge.core.watching import Limits
 from bridge.daemon import _pump, utc_now
 from bridge.engine import Engine
 from bridge.hands import Hands
+from bridge.keeper import Keeper
+from bridge.outbox import Outbox
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
 from tests.core.scene import directory
 from tests.demo.daemon import Daemon
-from tests.fakes import MemoryStore
+from tests.fakes import MemoryIntents, MemoryStore
 from tests.network import tones
 from tests.network.network import Network
 from tests.whole.test_main_job import wav
@@ -41,7 +43,7 @@ class Watched:
         self.facts: list[Fact] = []
         self._new = asyncio.Event()
 
-    def publish(self, facts: list[NumberedFact]) -> None:
+    def publish(self, facts: Sequence[NumberedFact]) -> None:
         self.facts += [one.fact for one in facts]
         self._new.set()
 
@@ -74,7 +76,9 @@ async def watched(network: Network, rules: str) -> AsyncIterator[Watched]:
     hands = Hands(connection, Spool(network.spool, str(network.spool)), inspector, utc_now)
     users = directory()
     recorder = Recorder(parse_rules([("rules.yml", rules)], users), People(users, ()), limits=QUICK)
-    engine = Engine(recorder, MemoryStore(), seen.publish, hands.perform, utc_now)
+    store = MemoryStore()
+    keeper = Keeper(store, MemoryIntents(), Outbox(seen.publish), utc_now)
+    engine = Engine(recorder, store, keeper, hands.perform, utc_now)
     deciding = asyncio.create_task(engine.run())
     reaching = asyncio.create_task(connection.run())
     pumping = asyncio.create_task(_pump(connection, engine))
