@@ -68,6 +68,13 @@ class AudioMissingError(RequestError):
     code = "audio-missing"
 
 
+class RecordingDeletedError(RequestError):
+    """The audio was deleted: its time was over, or somebody had it erased."""
+
+    status = 410
+    code = "recording-deleted"
+
+
 class NotStoredYetError(RequestError):
     """A section without audio that could be played: it still runs, or it failed."""
 

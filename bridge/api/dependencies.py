@@ -54,7 +54,10 @@ class Control(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC."""
+    """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC.
+
+    `warnings` do not keep us from our work, but want an admin.
+    """
 
     store: Store
     audio_root: Path
@@ -64,6 +67,7 @@ class Dependencies:
     not_ready: Callable[[], Sequence[NotReady]]
     hub: LiveFacts
     clock: Callable[[], datetime]
+    warnings: Callable[[], Sequence[NotReady]] = tuple
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

@@ -1,5 +1,7 @@
 """For operators and load balancers: does it run, can it do its work."""
 
+from typing import Any
+
 from aiohttp import web
 
 from bridge.api.answers import RequestError, error_body, json_response
@@ -17,17 +19,20 @@ async def health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001  #
 async def ready(request: web.Request) -> web.StreamResponse:
     """`GET /ready`: `{"ready", "reasons"}`, 200 or 503; the reasons are codes.
 
-    To an admin's token `messages` gives the words with the remedies.
+    Where there are some, `warnings` are codes of what an admin should look at, though recordings are made. To an
+    admin's token `messages` gives the words with the remedies for both.
     """
     deps = dependencies(request)
-    reasons = deps.not_ready()
-    if not reasons:
-        return json_response({"ready": True, "reasons": []})
-    body = error_body("not-ready", "recordings cannot be made as they should", {}, deps.clock())
-    body |= {"ready": False, "reasons": [reason.code for reason in reasons]}
-    if await _is_admin(request):
-        body["messages"] = [{"code": reason.code, "message": reason.message} for reason in reasons]
-    return json_response(body, status=503)
+    reasons, warnings = deps.not_ready(), deps.warnings()
+    body: dict[str, Any] = {}
+    if reasons:
+        body = error_body("not-ready", "recordings cannot be made as they should", {}, deps.clock())
+    body |= {"ready": not reasons, "reasons": [reason.code for reason in reasons]}
+    if warnings:
+        body["warnings"] = [warning.code for warning in warnings]
+    if (reasons or warnings) and await _is_admin(request):
+        body["messages"] = [{"code": one.code, "message": one.message} for one in (*reasons, *warnings)]
+    return json_response(body, status=503 if reasons else 200)
 
 
 async def _is_admin(request: web.Request) -> bool:

@@ -15,6 +15,7 @@ from bridge.api.answers import (
     InvalidFieldsError,
     NotFoundError,
     NotStoredYetError,
+    RecordingDeletedError,
     json_response,
 )
 from bridge.api.auth import AUTHENTICATOR, Access
@@ -78,11 +79,16 @@ async def section_audio(request: web.Request) -> web.StreamResponse:
         raise FormatNotAvailableError(f"there is no {query.format} here, only wav", format=query.format)
     access.needs(Scope.DOWNLOAD if query.download else Scope.PLAY)
     section = await _visible_section(request, key, access.reader)
+    if section.deleted_at is not None:
+        raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at))
     if section.state is not SectionState.STORED:
         raise NotStoredYetError(f"this section has no audio: it is {section.state}", state=str(section.state))
     try:
         file = await audio.open_wav(deps.audio_root, section.path)
     except MediaError as error:
+        section = await _visible_section(request, key, access.reader)
+        if section.deleted_at is not None:  # just now
+            raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at)) from error
         log.error("audio-missing", section=list(key), reason=error.message)
         raise AudioMissingError("this section's file is not where it was stored") from error
     with file:

@@ -1,6 +1,8 @@
 """Writing into the daemon's database from a command."""
 
+import contextlib
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bridge.config import Config
@@ -8,8 +10,9 @@ from bridge.core.access import Token
 from bridge.storage.database import SqliteStore
 
 
-async def keep_token(config: Config, token: Token) -> None:
-    """Add a token, also while the daemon runs. Raises StoreError.
+@contextlib.asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[SqliteStore]:
+    """The store, also while the daemon runs. Raises StoreError.
 
     A database that root makes by this belongs to its folder's owner: the daemon is not root. (SQLite itself gives
     -wal and -shm to the database's owner.)
@@ -22,9 +25,15 @@ async def keep_token(config: Config, token: Token) -> None:
             folder = path.parent.stat()
             for file in (path, *path.parent.glob(f"{path.name}-*")):
                 os.chown(file, folder.st_uid, folder.st_gid)
-        await store.add_token(token)
+        yield store
     finally:
         await store.close()
+
+
+async def keep_token(config: Config, token: Token) -> None:
+    """Add a token. Raises StoreError."""
+    async with opened(config) as store:
+        await store.add_token(token)
 
 
 def _is_missing(path: Path) -> bool:

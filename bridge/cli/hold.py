@@ -1,0 +1,143 @@
+"""`recbridge hold`: legal holds, which keep recordings from being deleted."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.cli.database import opened
+from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.targets import add_target_options, add_who_options, target_of, target_words, when_words, who_of
+from bridge.config import Config, load_config
+from bridge.core.errors import RecbridgeError
+from bridge.core.records import Fact, FactKind
+from bridge.core.retention import Hold
+from bridge.core.store import AppendFact, PutHold
+from bridge.storage.retention import new_id
+from bridge.storage.turns import batch_turn
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("hold", help="keep recordings from being deleted", description="Legal holds.")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser(
+        "add",
+        help="set a hold",
+        description="Nothing that the hold covers is deleted, by its age or by a request, before it is released: what "
+        "is recorded and what will be. All that is given has to fit. Prints the hold's id.",
+    )
+    add_config_option(add)
+    add_json_option(add)
+    add_target_options(add, times=True)
+    add_who_options(add)
+    add.set_defaults(func=run_add)
+    show = actions.add_parser("list", help="show the holds", description="Shows the holds in force.")
+    add_config_option(show)
+    add_json_option(show)
+    show.add_argument("--all", action="store_true", help="those that were released, too")
+    show.set_defaults(func=run_list)
+    release = actions.add_parser("release", help="release a hold", description="Releases a hold; it stays on the list.")
+    add_config_option(release)
+    add_json_option(release)
+    release.add_argument("id", metavar="ID", help="the hold's id, as `hold list` shows it")
+    add_who_options(release)
+    release.set_defaults(func=run_release)
+
+
+def run_add(args: argparse.Namespace) -> int:
+    """Set a hold. Raises RecbridgeError."""
+    target = target_of(args)
+    if target.is_empty:
+        raise RecbridgeError("what should be held? Give --call, --record, --number, --user, --from or --until")
+    if target.since is not None and target.until is not None and target.since >= target.until:
+        raise RecbridgeError("--from has to be before --until")
+    hold = Hold(new_id(), target, who_of(args), args.why, datetime.now(UTC))
+    asyncio.run(_keep(load_config(config_path(args)), hold, FactKind.HOLD_SET))
+    print(json.dumps(described(hold), ensure_ascii=False, indent=2) if args.json else hold.id)
+    return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Show them. Raises RecbridgeError."""
+    holds = [one for one in asyncio.run(_all(load_config(config_path(args)))) if args.all or one.released_at is None]
+    if args.json:
+        print(json.dumps({"items": [described(one) for one in holds]}, ensure_ascii=False, indent=2))
+    for hold in [] if args.json else holds:
+        print(f"{hold.id}  {target_words(hold.target)}  since {when_words(hold.set_at)} by {hold.who}: {hold.why}")
+        if hold.released_at is not None:
+            print(f"    released {when_words(hold.released_at)} by {hold.released_by}: {hold.released_why}")
+    return 0
+
+
+def run_release(args: argparse.Namespace) -> int:
+    """Release one. Raises RecbridgeError."""
+    hold = asyncio.run(_release(load_config(config_path(args)), args.id, who_of(args), args.why))
+    if args.json:
+        print(json.dumps(described(hold), ensure_ascii=False, indent=2))
+    else:
+        print(f"released: {target_words(hold.target)}")
+    return 0
+
+
+async def _all(config: Config) -> Sequence[Hold]:
+    async with opened(config) as store:
+        return await store.holds()
+
+
+async def _release(config: Config, hold_id: str, who: str, why: str) -> Hold:
+    found = next((one for one in await _all(config) if one.id == hold_id), None)
+    if found is None:
+        raise RecbridgeError(f"there is no hold {hold_id}: `recbridge hold list` shows them")
+    if found.released_at is not None:
+        raise RecbridgeError(f"hold {hold_id} was released already, {when_words(found.released_at)}")
+    hold = replace(found, released_at=datetime.now(UTC), released_by=who, released_why=why)
+    await _keep(config, hold, FactKind.HOLD_RELEASED)
+    return hold
+
+
+async def _keep(config: Config, hold: Hold, kind: FactKind) -> None:
+    """On return what is being deleted just now knows of it, too."""
+    released = hold.released_at is not None
+    who, why = (hold.released_by, hold.released_why) if released else (hold.who, hold.why)
+    target = hold.target
+    named = {"number": target.number, "identity": target.identity}
+    fact = Fact(
+        kind=kind,
+        at=hold.released_at or hold.set_at,
+        record_id=target.record_id,
+        data={
+            "hold": hold.id,
+            "call": target.call_id,
+            "from": None if target.since is None else target.since.isoformat(),
+            "until": None if target.until is None else target.until.isoformat(),
+        },
+        personal={"who": who, "words": why, **{name: value for name, value in named.items() if value is not None}},
+    )
+    async with opened(config) as store:
+        await store.commit([PutHold(hold), AppendFact(fact)])
+        async with batch_turn(config.database):
+            pass
+
+
+def described(hold: Hold) -> dict[str, Any]:
+    """A hold as JSON; times in ISO 8601."""
+    target = hold.target
+    return {
+        "id": hold.id,
+        "call": target.call_id,
+        "record": target.record_id,
+        "number": target.number,
+        "user": target.identity,
+        "from": None if target.since is None else target.since.isoformat(),
+        "until": None if target.until is None else target.until.isoformat(),
+        "who": hold.who,
+        "why": hold.why,
+        "setAt": hold.set_at.isoformat(),
+        "releasedAt": None if hold.released_at is None else hold.released_at.isoformat(),
+        "releasedBy": hold.released_by,
+        "releasedWhy": hold.released_why,
+    }

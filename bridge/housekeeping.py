@@ -1,0 +1,109 @@
+"""What the daemon does by itself now and then: deletes what is over its time, and looks through the spool."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from bridge.core.errors import MediaError, StoreError
+from bridge.core.live import NotReady
+from bridge.core.retention import Totals, at_most_half
+from bridge.storage.database import SqliteStore
+from bridge.storage.erasing import Erasing
+from bridge.storage.retention import NOBODY, Order, Retention
+from bridge.storage.turns import run_turn
+
+log = structlog.get_logger()
+
+_EVERY = timedelta(hours=1)
+_AT_LEAST = timedelta(seconds=1)
+_FIRST = timedelta(minutes=5)
+_LOOK_THROUGH = timedelta(days=1)
+_PAUSE_S = 0.1
+"""After each batch, so that recordings always find the database and the disk free."""
+
+
+class Housekeeping:
+    """Runs every hour (with a `keep` of less than a day every 24th of it), the first time after 5 minutes.
+
+    It deletes nothing where that would be more than half of all that is stored: then `warning` says so.
+    """
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        database: Path,
+        spool: Path,
+        *,
+        systemname: str,
+        keep: timedelta,
+        well: Callable[[], bool],
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`well`: what the recorder has decided is in the database; until then no file is taken for an orphan."""
+        self.warning: NotReady | None = None
+        self._database = database
+        self._retention = Retention(store, database, spool, clock)
+        self._erasing = Erasing(self._retention, systemname)
+        self._keep = keep
+        self._well = well
+        self._clock = clock
+        self._sleep = sleep
+        self._looked_through: datetime | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        every = max(_AT_LEAST, min(_EVERY, self._keep / 24))
+        await self._sleep(min(_FIRST, every).total_seconds())
+        while True:
+            try:
+                async with run_turn(self._database):
+                    await self.once()
+            except (StoreError, MediaError) as error:
+                log.warning("housekeeping-put-off", problem=error.message)
+            except Exception:  # what it is for must not end the recording of all calls
+                log.exception("housekeeping-failed")
+            await self._sleep(every.total_seconds())
+
+    async def once(self) -> None:
+        """One run; the caller has the turn. Raises StoreError, MediaError."""
+        await self._retention.finish()
+        await self._delete()
+        now = self._clock()
+        due = self._looked_through is None or now - self._looked_through >= _LOOK_THROUGH
+        if due and self._well():
+            await self._retention.tidy()
+            self._looked_through = now
+
+    async def _delete(self) -> None:
+        plan = await self._retention.expired(self._keep)
+        pending = await self._erasing.pending()
+        going = set(plan.going)
+        totals = plan.totals
+        for erasure in pending:
+            sections = await self._erasing.sections_of(await self._erasing.calls_left(erasure))
+            asked = await self._retention.asked_for([one for one in sections if one.key not in going])
+            going |= set(asked.going)
+            totals += asked.totals
+        if going and not at_most_half(totals, await self._retention.stored()):
+            self._refuse(totals)
+            return
+        self.warning = None
+        if plan.going:
+            order = Order("retention", NOBODY, "", self._keep)
+            done = await self._retention.delete(plan.going, order, _PAUSE_S)
+            log.info("retention", sections=done.count, bytes=done.size_bytes, held=sum(plan.held.values()))
+        for erasure in pending:
+            await self._erasing.work_off(erasure, _PAUSE_S)
+
+    def _refuse(self, totals: Totals) -> None:
+        words = (
+            f"{totals.count} sections ({totals.size_bytes} bytes) are to go, more than half of all: nothing is "
+            "deleted; see `recbridge erase --expired --dry-run`, and if it is right, do it with `--force`"
+        )
+        if self.warning is None:
+            log.error("retention-refused", problem=words)
+        self.warning = NotReady("retention-refused", words)

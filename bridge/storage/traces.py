@@ -1,0 +1,85 @@
+"""Everything that is kept of one call, so that holds and requests can be asked of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.core.ids import CallId, FactNumber, Identity, RecordId
+from bridge.core.records import Cdr, NumberedEntry, Section
+from bridge.core.retention import CallTrace
+from bridge.storage import retention_sql as sql
+from bridge.storage import rows
+from bridge.storage.database import SqliteStore
+from bridge.storage.values import time_out
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRows:
+    """The rows of one call; `cdrs` and the facts' `personal` values by their numbers. `runs`: it goes on."""
+
+    call_ids: frozenset[CallId]
+    cdrs: dict[int, Cdr]
+    entries: Sequence[NumberedEntry]
+    personal: dict[FactNumber, dict[str, str]]
+    sections: Sequence[Section]
+    runs: bool
+
+    def trace(self) -> CallTrace | None:
+        """For holds and requests; None where neither a CDR nor a section is left to be kept."""
+        times = [(cdr.started_at, cdr.ended_at) for cdr in self.cdrs.values()]
+        times += [(one.requested_at, one.ended_at or one.requested_at) for one in self.sections]
+        times += [(one.entry.started_at, one.entry.started_at) for one in self.entries]
+        if not times:
+            return None
+        numbers = {number for cdr in self.cdrs.values() for number in (cdr.source_number, cdr.destination_number)}
+        numbers |= {cdr.dialed for cdr in self.cdrs.values()}
+        numbers |= {number for one in self.entries for number in (one.entry.number, one.entry.extension)}
+        named = ("number", "dialed", "extension")
+        numbers |= {values[name] for values in self.personal.values() for name in named if name in values}
+        identities = {one for cdr in self.cdrs.values() for one in cdr.participants}
+        identities |= {one.entry.identity for one in self.entries}
+        identities |= {one for section in self.sections for one in (*section.participants, section.owner) if one}
+        return CallTrace(
+            call_ids=self.call_ids,
+            record_ids=frozenset(
+                [one for cdr in self.cdrs.values() for one in cdr.record_ids] + [one.record_id for one in self.sections]
+            ),
+            numbers=frozenset(numbers - {""}),
+            identities=frozenset(identities - {Identity("")}),
+            began_at=min(began for began, _ in times),
+            ended_at=max(ended for _, ended in times),
+            whole=bool(self.cdrs) and not self.runs,
+        )
+
+
+async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | None = None) -> KeptRows:
+    """What is kept of a call; calls that were joined with it count, by their records too. Raises StoreError."""
+    found = {row["id"]: row for row in await store.select(sql.CDRS_OF_CALL, call_id)}
+    if record_id is not None:
+        found |= {row["id"]: row for row in await store.select(sql.CDRS_OF_RECORD, record_id)}
+    call_ids = {call_id, *(CallId(row["call_id"]) for row in found.values())}
+    for one in list(call_ids):
+        call_ids |= {CallId(row["joined"]) for row in await store.select(sql.JOINED, one) if row["joined"]}
+    cdrs = {number: await _cdr(store, row) for number, row in found.items()}
+    entries: list[NumberedEntry] = []
+    sections: list[Section] = []
+    personal: dict[FactNumber, dict[str, str]] = {}
+    runs = False
+    for one in sorted(call_ids):
+        entries += [rows.entry_of(row) for row in await store.select(sql.ENTRIES_OF_CALL, one)]
+        sections += [rows.section_of(row) for row in await store.select(sql.SECTIONS_OF_CALL, one)]
+        for row in await store.select(sql.PERSONAL_OF_CALL, one):
+            personal.setdefault(FactNumber(row["number"]), {})[row["name"]] = row["value"]
+        ((count,),) = await store.select(sql.RUNS, one)
+        runs = runs or count > 0
+    return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, runs)
+
+
+async def _cdr(store: SqliteStore, row: object) -> Cdr:
+    fields = dict(row)  # type: ignore[call-overload]  # an sqlite3.Row is a mapping in all but name
+    number = fields.pop("id")
+    del fields["systemname"]
+    for name in ("started_at", "answered_at", "ended_at"):
+        fields[name] = None if fields[name] is None else time_out(fields[name])
+    records = [RecordId(one["record_id"]) for one in await store.select(sql.CDR_RECORDS, number)]
+    users = [Identity(one["identity"]) for one in await store.select(sql.CDR_PARTICIPANTS, number)]
+    return Cdr(**fields, record_ids=tuple(records), participants=tuple(users))
