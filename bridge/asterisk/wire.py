@@ -63,7 +63,8 @@ class FrameBuffer:
         rest = blocks.pop()
         tail += rest
         self._searched = max(0, len(rest) - 3)
-        self._check()
+        if not blocks:  # what is whole is given first: the next chunk says that this one is too long
+            self._check()
         return blocks
 
     def _past_banner(self) -> bytes:
