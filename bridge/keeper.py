@@ -56,7 +56,7 @@ class Keeper:
         self._waiting: deque[Batch] = deque()
         self._in_memory = 0
         self._trying: list[Batch] = []
-        self._most = _AT_ONCE
+        self._piece: int | None = None
         self._overflow = Overflow(intents, self._filing)
         self._since: datetime | None = None
         self._delayed = 0
@@ -191,7 +191,7 @@ class Keeper:
             await self._take_back()
             return
         self._trying = self._trying or self._first()
-        changes = [change for batch in self._trying for change in batch.intent.changes[batch.done :]][: self._most]
+        changes = [change for batch in self._trying for change in batch.intent.changes[batch.done :]][: self._piece]
         last = self._trying[-1].intent.last
         if len(self._trying) == 1:
             left = len(self._trying[0].intent.changes) - self._trying[0].done - len(changes)
@@ -215,7 +215,7 @@ class Keeper:
         count = 0
         for batch in self._waiting:
             count += len(batch.intent.changes) - batch.done
-            if batches and count > self._most:
+            if batches and count > (self._piece or _AT_ONCE):
                 break
             batches.append(batch)
         return batches
@@ -231,7 +231,7 @@ class Keeper:
                 self._waiting.popleft()
                 batch.kept.set_result(None)
         self._trying = []
-        self._most = _AT_ONCE
+        self._piece = None
 
     def _refused(self, changes: Sequence[Change]) -> None:
         """One change holds a value that the database will never take: it must not hold up all others for ever."""
@@ -240,7 +240,7 @@ class Keeper:
             self._taken(1)
         else:
             self._trying = []
-            self._most = len(changes) // 2
+            self._piece = len(changes) // 2
 
     async def _commit_at_start(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,9 +1,13 @@
 """Event or report in; one commit; then acts and feed."""
 
 import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import structlog
@@ -38,6 +42,8 @@ from bridge.core.store import AppendFact, Change, Mark, PutSection
 from bridge.engine import Engine
 from bridge.keeper import Keeper
 from bridge.outbox import Outbox
+from bridge.storage.database import SqliteStore
+from bridge.storage.intents import IntentsFile
 from tests.core.pbx import START, Pbx
 from tests.core.scene import RECORD_ALL, REPORT
 from tests.fakes import MemoryIntents, MemoryStore
@@ -130,6 +136,43 @@ async def test_a_database_that_cannot_be_written_stops_no_recording_and_loses_no
     kinds = house.kinds()
     assert kinds[0] is FactKind.CALL_BEGAN
     assert kinds.index(FactKind.SECTION_REQUESTED) < kinds.index(FactKind.SECTION_STORED)
+
+
+@pytest.mark.parametrize("busy_s", [0.01, 60.0])
+async def test_recordings_begin_and_are_kept_once_while_another_program_locks_the_database(
+    tmp_path: Path, busy_s: float
+) -> None:
+    """Whether SQLite says at once that it is locked, or waits far beyond our patience."""
+    store = await SqliteStore.open(tmp_path / "x.db", "pbx1", busy_s=busy_s)
+    intents = IntentsFile(tmp_path / "x.db.intents", lambda: START)
+    house = House()
+    house.keeper = Keeper(store, intents, Outbox(house.published.extend), lambda: house.now)
+    house.engine = Engine(house.recorder, store, house.keeper, house.perform, lambda: house.now)
+    await house.keeper.take_in()
+    async with running(house):
+        with contextlib.closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            for _ in range(10):
+                house.call()
+            await house.play()
+            await until(lambda: sum(isinstance(act, InspectFile) for act, _ in house.acts) == 10)
+            assert house.published == []
+            other.execute("COMMIT")
+        await until(lambda: house.keeper.well and house.kinds().count(FactKind.SECTION_STORED) == 10)
+        await until(lambda: house.kinds()[-1] is FactKind.DATABASE_WELL)
+    facts = await store.facts_after(FactNumber(0), 10_000)
+    assert house.published == facts
+    quiet = House()
+    async with running(quiet):
+        for _ in range(10):
+            quiet.call()
+        await quiet.play()
+        await until(lambda: quiet.kinds().count(FactKind.SECTION_STORED) == 10)
+    kinds = Counter(kind for kind in house.kinds() if kind not in (FactKind.DATABASE_TROUBLE, FactKind.DATABASE_WELL))
+    assert kinds == Counter(quiet.kinds())
+    assert len(await store.journal(None, 100)) == len(await quiet.store.journal(None, 100))
+    intents.close()
+    await store.close()
 
 
 async def test_a_change_that_the_database_never_takes_holds_up_no_other() -> None:

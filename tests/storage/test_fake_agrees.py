@@ -22,6 +22,7 @@ from bridge.core.store import (
     Change,
     EndDemand,
     EndPause,
+    Mark,
     PutDemand,
     PutPause,
     PutSection,
@@ -133,3 +134,42 @@ async def test_both_stores_take_a_token_once(tmp_path: Path) -> None:
             assert await store.token(token.id) == token
     finally:
         await real.close()
+
+
+async def _told_of_marked(store: Store, batches: list[tuple[list[Change], int, int]]) -> list[Any]:
+    """Each batch is given so many times, with a mark so much higher, and a fact of somebody else after it."""
+    said: list[Any] = []
+    mark = Mark(3, 0)
+    for changes, times, step in batches:
+        mark = Mark(mark.run, mark.number + step)
+        said += [list(await store.commit(changes, mark)) for _ in range(times)]
+        said.append(list(await store.commit([AppendFact(kept.fact())])))
+        said += [list(await store.commit(changes, mark)), await store.taken()]
+        said += [list(await store.commit(changes, Mark(mark.run - 1, 10**6))), await store.taken()]
+    said += [await store.taken(), list(await store.facts_after(FactNumber(0), 1000))]
+    return said
+
+
+_marked = st.tuples(st.lists(_changes, min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_marked, max_size=4))
+    st.lists(st.tuples(st.lists(_changes, min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4)), max_size=4)
+)
+def test_both_stores_take_what_has_a_mark_once_and_tell_the_last_of_it_again(
+    batches: list[tuple[list[Change], int, int]],
+) -> None:
+    async def compare() -> None:
+        with TemporaryDirectory() as folder:
+            real = await SqliteStore.open(Path(folder) / "x.db", "pbx1")
+            try:
+                told = await _told_of_marked(real, batches)
+            finally:
+                await real.close()
+            assert told == await _told_of_marked(MemoryStore(), batches)
+            facts = told[-1]
+            of_each = [sum(isinstance(one, AppendFact | AddJournalEntry) for one in changes) for changes, *_ in batches]
+            assert len(facts) == sum(of_each) + len(batches)
+
+    asyncio.run(compare())
