@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ import aiohttp
 
 from tests.demo.daemon import Daemon, DaemonError
 from tests.faults.account import Account, Row, Seen, Span, account, compare
+from tests.faults.proxy import Proxy
 from tests.flows.oracle import observe
 from tests.flows.rules import RuleBook
 from tests.flows.truth import Truth
 from tests.network.network import Network
 
 SETTLED_S = 40.0
+PLAY_S = 150.0
+"""A scenario that takes longer hangs; after a login that was refused the next is up to 60 s later."""
 _FINAL = ("stored", "failed", "lost")
 _END = "RECBRIDGE_FAULT_END"
 
@@ -39,12 +42,18 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Calls, and the rules with which they are recorded. `life` is the daemon's life whose steps are of interest."""
+    """Calls, and the rules with which they are recorded. `life` is the daemon's life whose steps are of interest.
+
+    With `proxied` the daemon reaches Asterisk by `stage.proxy`. `judge` stands in for `account`; it blocks.
+    """
 
     name: str
     rules: RuleBook
     play: "Callable[[Stage], Awaitable[None]]"
     life: int = 1
+    proxied: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    judge: "Callable[[Stage, Seen], Account] | None" = None
 
 
 @dataclass(slots=True)
@@ -65,8 +74,9 @@ class Outcome:
 class Victim(Daemon):
     """A daemon whose every life is instrumented, and which is started again whenever it was killed."""
 
-    def prepare(self, kills: Sequence[Kill]) -> None:
+    def prepare(self, kills: Sequence[Kill], environment: Mapping[str, str]) -> None:
         """Before the first start."""
+        self._always = environment
         self.module = "tests.faults.instrumented"
         self.life = 0
         self.kills = {kill.life: kill for kill in kills}
@@ -132,7 +142,7 @@ class Victim(Daemon):
                 "KILL_AT": kill.at if kill else "",
                 "KILL_AFTER": str(kill.after) if kill else "",
             }
-            self.environment = {name: value for name, value in self.environment.items() if value}
+            self.environment = {**self._always, **{name: value for name, value in self.environment.items() if value}}
             with contextlib.suppress(DaemonError):  # killed before it was ready, or it will never be
                 await self.start()
                 if self.away and self.away[-1][1] == float("inf"):
@@ -158,11 +168,30 @@ class Victim(Daemon):
 class Stage:
     """What a scenario plays on."""
 
-    def __init__(self, net: Network, daemon: Victim) -> None:
+    def __init__(self, net: Network, daemon: Victim, proxy: Proxy | None) -> None:
         self.net = net
         self.daemon = daemon
+        self.work = daemon.work
+        self._proxy = proxy
+        self.kept_truth: Truth | None = None
+        """What was seen before the test's own connection to Asterisk was made anew."""
         self.unheard: list[Span] = []
         self.silent: list[Span] = []
+
+    @property
+    def proxy(self) -> Proxy:
+        """Between the daemon and Asterisk, of a scenario that has it."""
+        assert self._proxy is not None
+        return self._proxy
+
+    async def connected_again(self, before: int) -> None:
+        """Return when the daemon has made a connection after the `before`-th, and can do its work."""
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                status, _ = await self.daemon.get("/ready")
+                if status == 200 and self.proxy.taken > before:
+                    return
+            await asyncio.sleep(0.02)
 
     async def get(self, path: str) -> Any:
         """GET some JSON from the daemon, again and again while it is down."""
@@ -217,7 +246,7 @@ class Bench:
         (work / "rules" / "10.yml").write_text(scenario.rules.yaml)
         shutil.copy(self.template, work / "bridge" / "recbridge.db")
         victim = Victim(work / "bridge", self.net.pbx_ami_port, spool, rules=work / "rules")
-        victim.prepare(kills)
+        victim.prepare(kills, scenario.environment)
         victim.token = self.token
         victim.write_config()
         return victim
@@ -232,18 +261,26 @@ async def run(
     await net.connect()  # all phones behave, and events of an earlier run are forgotten
     victim = bench.victim(work, scenario, kills)
     outcome = Outcome()
-    async with aiohttp.ClientSession() as session:
-        victim._session = session
+    async with contextlib.AsyncExitStack() as stack:
+        victim._session = await stack.enter_async_context(aiohttp.ClientSession())
+        proxy = await stack.enter_async_context(Proxy(net.pbx_ami_port)) if scenario.proxied else None
+        if proxy is not None:
+            victim.ami_port = proxy.port
+            victim.write_config()
         try:
-            stage = Stage(net, victim)
+            stage = Stage(net, victim, proxy)
             await victim.keep_up()
-            await scenario.play(stage)
+            async with asyncio.timeout(PLAY_S):
+                await scenario.play(stage)
             await net.idle(hangup=True)
-            truth = await _observed(net)
+            truth = stage.kept_truth or await observed(net)
             records, journal = await _settled(stage, truth)
             await victim.end()
             outcome.seen = Seen(truth, records, journal, victim.spool, victim.away, stage.unheard, stage.silent)
-            outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
+            if scenario.judge is not None:
+                outcome.account = await asyncio.to_thread(scenario.judge, stage, outcome.seen)
+            else:
+                outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
             if undisturbed is not None:
                 outcome.account.faults += compare(outcome.seen, undisturbed)
         except Exception as error:  # whatever it is, it is that run's outcome
@@ -270,7 +307,7 @@ def _clear(*folders: Path) -> None:
         shutil.rmtree(folder)
 
 
-async def _observed(net: Network) -> Truth:
+async def observed(net: Network) -> Truth:
     """Everything that Asterisk has said: its answer to this comes through the same router."""
     await net.pbx.action("Setvar", Variable=_END, Value="1")
     await net.wait_for_event(lambda event: event.get("Variable") == _END)
