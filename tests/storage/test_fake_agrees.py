@@ -155,8 +155,6 @@ _marked = st.tuples(st.lists(_changes, min_size=1, max_size=4), st.integers(1, 3
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(_marked, max_size=4))
-    st.lists(st.tuples(st.lists(_changes, min_size=1, max_size=4), st.integers(1, 3), st.integers(1, 4)), max_size=4)
-)
 def test_both_stores_take_what_has_a_mark_once_and_tell_the_last_of_it_again(
     batches: list[tuple[list[Change], int, int]],
 ) -> None:
