@@ -450,7 +450,7 @@ class Recorder:
     def _talk_ended(self, change: c.TalkEnded, now: datetime) -> None:
         self._held_back.pop(change.talk.number, None)
         self._unsaid.pop(change.talk.number, None)
-        self.spans.end(change.talk)
+        self.spans.end(change.talk, change.call)
         self.sectioner.end_all(self.stretches.pop(change.talk.number), now)
         data = {"talk": change.talk.number}
         self.note(FactKind.TALK_ENDED, now, change.call, data, audience=self._with(change.call, change.parties))

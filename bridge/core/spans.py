@@ -7,7 +7,7 @@ from datetime import datetime
 from bridge.core import calls as c
 from bridge.core.accounts import Reason, Span, TalkAccount
 from bridge.core.decisions import Decision
-from bridge.core.ids import RuleId, TalkId
+from bridge.core.ids import CallId, RuleId, TalkId
 from bridge.core.rule import Rule
 from bridge.core.sectioner import Stretch
 from bridge.core.store import JoinTalks, PutSpan, PutTalk
@@ -34,25 +34,23 @@ class Spans:
         self._silent = silent
         self._open: dict[TalkId, _Open] = {}
         self._touched: dict[TalkId, Stretch] = {}
-        self._ended: list[TalkId] = []
+        self._ended: dict[TalkId, CallId] = {}
 
     def touch(self, stretch: Stretch) -> None:
         """What holds for a talk may have changed; the time before one (a negative number) is not accounted for."""
         if stretch.talk.number > 0:
             self._touched[stretch.talk.talk_id] = stretch
 
-    def end(self, talk: c.Talk) -> None:
-        """A talk is over."""
+    def end(self, talk: c.Talk, call: c.Call) -> None:
+        """A talk of a call is over."""
         talk_id = talk.talk_id
         self._touched.pop(talk_id, None)
-        self._ended.append(talk_id)
+        self._ended[talk_id] = call.call_id
 
     def joined(self, call: c.Call, gone: c.Call) -> None:
         """Two calls are one."""
-        self._out.append(JoinTalks(call.call_id, gone.call_id))
-        for opened in self._open.values():
-            if opened.talk.call_id == gone.call_id:
-                opened.talk = replace(opened.talk, call_id=call.call_id)
+        if any(channel.talked_with for channel in gone.channels.values()):
+            self._out.append(JoinTalks(call.call_id, gone.call_id))
 
     def look(self, at: datetime) -> None:
         """The event of this time is dealt with: keep what is different now."""
@@ -62,8 +60,8 @@ class Spans:
                     self._compare(stretch, at)
             self._touched.clear()
         if self._ended:
-            for talk_id in self._ended:
-                self._close(talk_id, at)
+            for talk_id, call_id in self._ended.items():
+                self._close(talk_id, call_id, at)
             self._ended.clear()
 
     def _compare(self, stretch: Stretch, at: datetime) -> None:
@@ -92,11 +90,12 @@ class Spans:
         }
         return {**stretch.reasons, **wanted}
 
-    def _close(self, talk_id: TalkId, at: datetime) -> None:
-        """Its last spans end with it."""
+    def _close(self, talk_id: TalkId, call_id: CallId, at: datetime) -> None:
+        """Its last spans end with it. Its call may be another one by now."""
         opened = self._open.pop(talk_id, None)
         if opened is not None:
-            self._out.append(PutTalk(replace(opened.talk, ended_at=max(at, opened.talk.began_at))))
+            ended_at = max(at, opened.talk.began_at)
+            self._out.append(PutTalk(replace(opened.talk, call_id=call_id, ended_at=ended_at)))
 
     # Restarts
 
@@ -112,4 +111,4 @@ class Spans:
     def know_again(self, talks: Iterable[c.Talk], seen_at: datetime) -> None:
         """These talks go on as far as anybody knows; all others of before ended when something was seen last."""
         for talk_id in self._open.keys() - {talk.talk_id for talk in talks}:
-            self._close(talk_id, seen_at)
+            self._close(talk_id, self._open[talk_id].talk.call_id, seen_at)

@@ -235,6 +235,20 @@ def test_calls_that_become_one_are_accounted_for_as_one() -> None:
     assert said(book.covered()) == {1: (10 + 5 + 5 + 3, {})}
 
 
+def test_a_talk_that_goes_on_while_its_call_becomes_part_of_another_is_that_ones() -> None:
+    book, alice, bob = talking()
+    carol = book.pbx.channel("PJSIP/carol-1", exten="104")
+    dave = book.pbx.ring(carol, "PJSIP/dave-1")
+    book.pbx.answered(carol, dave, "b2")
+    book.pbx.wait(5)
+    book.pbx.leave("b1", alice)
+    book.pbx.hangup(bob)
+    book.pbx.enter("b2", alice)
+    book.pbx.wait(3)
+    book.over("b2", alice, carol, dave)
+    assert said(book.covered()) == {1: (5 + 5 + 3, {})}
+
+
 def test_a_start_that_asterisk_refuses_is_a_failure_until_the_next_one_is_tried() -> None:
     book = Book(rules=ALWAYS, refuse=lambda act: True)  # noqa: ARG005
     alice, bob = book.call()
