@@ -37,6 +37,7 @@ from bridge.lock import alone
 from bridge.notify import Notifier
 from bridge.outbox import Outbox
 from bridge.rulebook import Rulebook
+from bridge.spool_watch import SpoolWatch
 from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
@@ -44,7 +45,6 @@ from bridge.storage.spool import Spool
 
 log = structlog.get_logger()
 
-_SPOOL_EVERY_S = 5.0
 _STATUS_EVERY_S = 1.0
 _BATCH = 1000
 _LOCKED_S = 0.4
@@ -68,7 +68,6 @@ class Daemon:
         self._path = path
         self._book = book
         self._refused = refused
-        self._spool_problem: NotReady | None = None
         self._stop = asyncio.Event()
         self._notifier = Notifier()
 
@@ -107,7 +106,12 @@ class Daemon:
 
     async def _serve(self, store: SqliteStore, inspector: MediaInspector) -> None:
         config = self._config
-        spool = Spool(config.spool.local, str(config.spool.asterisk))
+        spool = Spool(
+            config.spool.local,
+            str(config.spool.asterisk),
+            low_space=config.spool.low_space,
+            state=config.database.with_name("spool.json"),
+        )
         asterisk = config.asterisk
         connection = AmiConnection(
             asterisk.host,
@@ -144,8 +148,16 @@ class Daemon:
             clock=utc_now,
         )
 
+        async def tell(fact: Fact) -> None:
+            await engine.feed([AppendFact(fact)])
+
+        disk = SpoolWatch(spool, config.spool.low_space, tell, utc_now)
+
         def not_ready() -> Sequence[NotReady]:
-            return [*self._not_ready(connection, hands), *keeper.not_ready()]
+            return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
+
+        def warnings() -> Sequence[NotReady]:
+            return [one for one in (disk.look.warning, housekeeping.warning) if one is not None]
 
         app = create_app(
             Dependencies(
@@ -157,10 +169,11 @@ class Daemon:
                 not_ready=not_ready,
                 hub=hub,
                 clock=utc_now,
-                warnings=lambda: (housekeeping.warning,) if housekeeping.warning is not None else (),
+                warnings=warnings,
+                space=lambda: disk.look.space,
             )
         )
-        await self._look_at_spool(spool)
+        await disk.look_now()
         if self._refused is not None:
             self._log_refused(self._refused, "the last good rules are in force")
         else:
@@ -172,7 +185,7 @@ class Daemon:
             deciding,
             asyncio.create_task(connection.run(), name="asterisk"),
             asyncio.create_task(_pump(connection, engine), name="pump"),
-            asyncio.create_task(self._keep_looking_at_spool(spool), name="spool"),
+            asyncio.create_task(disk.run(), name="spool"),
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
             asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
@@ -221,7 +234,7 @@ class Daemon:
         finally:
             stopping.cancel()
 
-    def _not_ready(self, connection: AmiConnection, hands: Hands) -> Sequence[NotReady]:
+    def _not_ready(self, connection: AmiConnection, hands: Hands, disk: SpoolWatch) -> Sequence[NotReady]:
         """Everything that keeps us from recording, with its remedy."""
         reasons = [
             replace(reason, message=f"{reason.message}: {_UNREACHABLE}")
@@ -229,8 +242,9 @@ class Daemon:
             else reason
             for reason in connection.not_ready()
         ]
-        if self._spool_problem is not None:
-            reasons.append(self._spool_problem)
+        if disk.look.problem is not None:
+            reasons.append(disk.look.problem)
+            hands.file_unseen = None  # that is why
         if hands.file_unseen is not None:
             spool = self._config.spool
             words = (
@@ -292,17 +306,6 @@ class Daemon:
 
     def _supervised(self, identity: Identity) -> frozenset[Identity]:
         return self._book.directory.supervised_by(identity)
-
-    async def _look_at_spool(self, spool: Spool) -> None:
-        problem = await asyncio.to_thread(spool.problem)
-        if problem is not None and problem != self._spool_problem:
-            log.error("spool", code=problem.code, problem=problem.message)
-        self._spool_problem = problem
-
-    async def _keep_looking_at_spool(self, spool: Spool) -> None:
-        while True:
-            await asyncio.sleep(_SPOOL_EVERY_S)
-            await self._look_at_spool(spool)
 
 
 class _Live:

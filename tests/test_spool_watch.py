@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from bridge.core.live import Concern, NotReady, SpoolLook
+from bridge.core.live import NotReady, SpoolLook
 from bridge.core.records import Fact, FactKind
 from bridge.core.space import LowSpace, Space
 from bridge.spool_watch import SpoolWatch
@@ -16,7 +16,7 @@ from bridge.storage.spool import Spool
 from tests.storage.kept import NOON
 
 FULL = NotReady("spool-full", "make room")
-LOW = Concern("spool-low", "make room")
+LOW = NotReady("spool-low", "make room")
 READ_ONLY = NotReady("spool-read-only", "see dmesg")
 
 

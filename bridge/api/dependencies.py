@@ -14,6 +14,7 @@ from bridge.core.commands import Answer, Verb
 from bridge.core.ids import FactNumber, Identity
 from bridge.core.live import LiveCalls, NotReady
 from bridge.core.records import NumberedFact
+from bridge.core.space import Space
 from bridge.core.store import Store
 
 
@@ -56,7 +57,7 @@ class Control(Protocol):
 class Dependencies:
     """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC.
 
-    `warnings` do not keep us from our work, but want an admin.
+    `warnings` do not keep us from our work, but want an admin. `space` is the spool's room, None where unknown.
     """
 
     store: Store
@@ -68,6 +69,7 @@ class Dependencies:
     hub: LiveFacts
     clock: Callable[[], datetime]
     warnings: Callable[[], Sequence[NotReady]] = tuple
+    space: Callable[[], Space | None] = lambda: None
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

@@ -20,7 +20,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
     """`GET /ready`: `{"ready", "reasons"}`, 200 or 503; the reasons are codes.
 
     Where there are some, `warnings` are codes of what an admin should look at, though recordings are made. To an
-    admin's token `messages` gives the words with the remedies for both.
+    admin's token `messages` gives the words with the remedies for both, and `spool` the room on its disk.
     """
     deps = dependencies(request)
     reasons, warnings = deps.not_ready(), deps.warnings()
@@ -30,8 +30,12 @@ async def ready(request: web.Request) -> web.StreamResponse:
     body |= {"ready": not reasons, "reasons": [reason.code for reason in reasons]}
     if warnings:
         body["warnings"] = [warning.code for warning in warnings]
-    if (reasons or warnings) and await _is_admin(request):
-        body["messages"] = [{"code": one.code, "message": one.message} for one in (*reasons, *warnings)]
+    if await _is_admin(request):
+        if reasons or warnings:
+            body["messages"] = [{"code": one.code, "message": one.message} for one in (*reasons, *warnings)]
+        space = deps.space()
+        if space is not None:
+            body["spool"] = {"freeBytes": space.free_bytes, "totalBytes": space.total_bytes}
     return json_response(body, status=503 if reasons else 200)
 
 

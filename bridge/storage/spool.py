@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from bridge.core.errors import MediaError
-from bridge.core.live import Concern, NotReady, SpoolLook
+from bridge.core.live import NotReady, SpoolLook
 from bridge.core.space import LowSpace, Space, in_words
 from bridge.storage.disk_errors import is_full
 from bridge.storage.mounts import Mount
@@ -123,12 +123,12 @@ class Spool:
             return SpoolLook(self._not_written(error), space=space)
         if space.free_bytes < _FLOOR_BYTES:
             return SpoolLook(self._full(f"{in_words(space.free_bytes)} left"), space=space)
-        return SpoolLook(concern=self._low(space), space=space)
+        return SpoolLook(warning=self._low(space), space=space)
 
-    def _low(self, space: Space) -> Concern | None:
+    def _low(self, space: Space) -> NotReady | None:
         if space.free_bytes >= self._low_space.of(space):
             return None
-        return Concern(
+        return NotReady(
             "spool-low",
             f"spool {self._local}: {in_words(space.free_bytes)} of {in_words(space.total_bytes)} left: make room; "
             "recbridge deletes nothing to have it",

@@ -37,6 +37,6 @@ def unmount(folder: Path) -> None:
     subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
 
 
-def remount(folder: Path, option: str) -> None:
-    """`ro` or `rw`. Raises CalledProcessError; `ro` is refused while a file is open for writing."""
-    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True, capture_output=True)
+def bind(folder: Path, to: Path) -> None:
+    """The same disk's folder in another place, too."""
+    subprocess.run(["mount", "--bind", str(folder), str(to)], check=True)

@@ -191,13 +191,13 @@ def test_how_much_room_there_is_is_told(folder: Path) -> None:
 def test_a_disk_that_gets_full_warns_first_and_is_named_then(folder: Path) -> None:
     with tmpfs(folder, 64 * MB):
         spool = Spool(folder, "/spool", low_space=LowSpace(share=0.5))
-        assert (code_of(spool), spool.look().concern) == (None, None)
+        assert (code_of(spool), spool.look().warning) == (None, None)
         (folder / "ballast").write_bytes(bytes(40 * MB))
         look = spool.look()
         assert look.problem is None
-        assert look.concern is not None
-        assert look.concern.code == "spool-low"
-        assert "24.0 MiB of 64.0 MiB" in look.concern.message
+        assert look.warning is not None
+        assert look.warning.code == "spool-low"
+        assert "24.0 MiB of 64.0 MiB" in look.warning.message
         assert look.space is not None
         assert look.space.total_bytes == 64 * MB
         (folder / "more").write_bytes(bytes(20 * MB))
