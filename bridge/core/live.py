@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bridge.core.coverage import Tally
 from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.space import Space
 
@@ -61,6 +62,14 @@ class LiveCalls(Protocol):
 
     def calls_now(self) -> Sequence[CallNow]:
         """Oldest first."""
+
+
+class CoverageTotals(Protocol):
+    """Gives what was recorded of the calls that ended since the start, in all and by rule (`bridge.books.Books`)."""
+
+    @property
+    def totals(self) -> Tally:
+        """Only ever grows: seconds talked, recorded, and missing by reason."""
 
 
 @dataclass(frozen=True, slots=True)
