@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-matrix lint unit install clean network bench
+.PHONY: demo test test-matrix test-faults lint unit install clean network bench
 
 demo: install
 	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot)
@@ -19,6 +19,10 @@ unit: install
 # The flows of calls on the other Asterisk that is supported, 16 from Debian bullseye.
 test-matrix: install
 	RECBRIDGE_SUITE=bullseye $(BIN)/python -m pytest tests/flows $(ARGS)
+
+# Hundreds of kills and other faults, a quarter of an hour; writes tests/faults/RESULTS.md (FAULTS="--only cut" for a part).
+test-faults: install
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -30,6 +30,11 @@ class Fault:
     scenarios: Sequence[Scenario]
     slow: bool = False
 
+    @property
+    def number(self) -> int:
+        """Its place in the table."""
+        return [one.name for one in FAULTS].index(self.name)
+
 
 # -- The connection
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def steps_to_kill_at(steps: Sequence[str]) -> list[str]:
 
 
 async def kill(work: Path, many: int, scenarios: Sequence[Scenario] = SCENARIOS, *, lanes: int = LANES,
-               seed: int = 1, suite: str = "sid", say: bool = False) -> Report:  # fmt: skip
+               seed: int = 1, suite: str = "sid", say: Callable[[str], None] | None = None) -> Report:  # fmt: skip
     """Play each scenario undisturbed, and then again with `many` kills in all, spread evenly over their steps."""
     chance = random.Random(seed)
     report = Report()
@@ -93,9 +93,9 @@ async def kill(work: Path, many: int, scenarios: Sequence[Scenario] = SCENARIOS,
                     undisturbed[scenario.name] = outcome.seen
                     steps[scenario.name] = steps_to_kill_at(outcome.steps[scenario.life])
                 report.done.append(done)
-                if say:
-                    state = "not met" if kills and outcome.kills < len(kills) else "ok"
-                    print(done, f" [{folder}]" if outcome.faults else state, flush=True)  # noqa: T201 - progress
+                if say is not None:
+                    state = ": not met" if kills and outcome.kills < len(kills) else ": ok"
+                    say(f"{done}{f'  [{folder}]' if outcome.faults else state}")
 
     async with asyncio.TaskGroup() as group:
         for number in range(lanes):
