@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bridge import logs
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
 from bridge.cli.targets import add_target_options, add_who_options, target_of, when_words, who_of
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     named = target.number or target.identity
     if named is not None and any(named.strip("*?") in words for words in (args.why, who_of(args))):
         raise RecbridgeError("--why and --who are kept for good: they must not name who is to be erased")
+    logs.set_up_command()
     return asyncio.run(_run(args, load_config(config_path(args)), target))
 
 

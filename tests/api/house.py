@@ -78,6 +78,7 @@ class House:
     store: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = kept.NOON
     not_ready: Sequence[NotReady] = ()
+    warnings: Sequence[NotReady] = ()
     calls: Sequence[CallNow] = (CALL,)
     control: Control = field(default_factory=Scripted)
     supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class House:
             not_ready=lambda: self.not_ready,
             hub=self.hub,
             clock=lambda: self.now,
+            warnings=lambda: self.warnings,
         )
 
     @contextlib.asynccontextmanager

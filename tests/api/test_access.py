@@ -155,6 +155,17 @@ async def test_ready_gives_codes_to_all_and_words_to_admins(house: House, client
     assert (response.status, "messages" in await response.json()) == (503, False)
 
 
+async def test_a_warning_is_told_while_recordings_are_made(house: House, client: Client) -> None:
+    house.warnings = [NotReady("retention-refused", "look at it")]
+    response = await client.get("/ready")
+    assert (response.status, await response.json()) == (
+        200,
+        {"ready": True, "reasons": [], "warnings": ["retention-refused"]},
+    )
+    response = await client.get("/ready", headers=await house.token(ROOT, Role.ADMIN))
+    assert (await response.json())["messages"] == [{"code": "retention-refused", "message": "look at it"}]
+
+
 async def test_a_database_in_trouble_is_503_and_its_words_stay_here(house: House, client: Client) -> None:
     headers = await house.token(ALICE)
     house.store.broken = StoreError("database /var/lib/secret.db: its disk is full")

@@ -1,6 +1,7 @@
 """Audio: all of it or a part, to those who may hear it, out of the spool alone."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from bridge.api.ranges import FileStamp, wanted_range
 from bridge.core.access import Role, Scope
+from bridge.core.ids import SectionKey
+from bridge.core.records import Section
 from tests.api.house import ALICE, BOB, CAROL, ROOT, WAV, House, error_of, url
 from tests.storage import kept
 
@@ -266,3 +269,27 @@ async def test_there_is_a_most_of_tickets_until_some_expire(
     await error_of(response, 429, "too-many-requests")
     house.now += timedelta(minutes=1)
     await ticket_url(house, client, headers)
+
+
+async def test_what_was_deleted_is_gone_for_those_who_might_hear_it(house: House, client: Client) -> None:
+    key = await house.section(content=None, deleted_at=kept.NOON)
+    details = await error_of(await client.get(url(key), headers=await house.token(ALICE)), 410, "recording-deleted")
+    assert details == {"deletedAt": 1785585600123}
+    await error_of(await client.get(url(key), headers=await house.token(CAROL)), 404, "not-found")
+
+
+async def test_what_is_deleted_while_it_is_asked_for_is_not_missing(house: House, client: Client) -> None:
+    key = await house.section(content=None)
+    headers = await house.token(ALICE)
+    with structlog.testing.capture_logs():
+        await error_of(await client.get(url(key), headers=headers), 404, "audio-missing")
+    read, asked = house.store.section, 0
+
+    async def deleted_meanwhile(key: SectionKey) -> Section | None:
+        nonlocal asked
+        asked += 1
+        section = await read(key)
+        return section if asked == 1 or section is None else replace(section, deleted_at=kept.NOON)
+
+    house.store.section = deleted_meanwhile  # type: ignore[method-assign]
+    await error_of(await client.get(url(key), headers=headers), 410, "recording-deleted")

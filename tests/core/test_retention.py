@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,7 +61,7 @@ def hold(**target: object) -> Hold:
     return Hold("h", Target(**target), "eve", "a case", kept.NOON)  # type: ignore[arg-type]
 
 
-def stored(**values: object) -> Section:
+def stored(**values: Any) -> Section:
     return kept.section(state=SectionState.STORED, ended_at=kept.NOON, **values)
 
 

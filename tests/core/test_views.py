@@ -242,6 +242,14 @@ def test_record_entry_shows_each_reader_its_sections_and_its_entry() -> None:
     assert seen(reader(Identity("dave"), Role.USER, CAROL)) is None
 
 
+def test_of_a_deleted_section_there_is_no_audio_but_all_else() -> None:
+    plain = record_entry(kept.RECORD, [stored(1, ALICE)], [], reader(ALICE))
+    deleted = record_entry(kept.RECORD, [replace(stored(1, ALICE), deleted_at=kept.NOON)], [], reader(ALICE))
+    assert plain is not None
+    assert deleted is not None
+    assert deleted["records"] == [plain["records"][0] | {"deleted": True, "audioFiles": []}]
+
+
 def test_a_record_of_a_stored_section_has_its_audio() -> None:
     entry = record_entry(kept.RECORD, [stored(1, ALICE)], [], reader(ALICE))
     assert entry is not None
@@ -257,6 +265,7 @@ def test_a_record_of_a_stored_section_has_its_audio() -> None:
             "startedAt": NOON_MS,
             "endedAt": NOON_MS + 10_000,
             "audioFiles": [{"format": "wav", "size": 160044}],
+            "deleted": False,
             "sha256": "ab" * 32,
             "channels": 1,
             "sampleRate": 8000,

@@ -47,7 +47,17 @@ class House:
         section = replace(plain, **values)
         for path in (section.path, *(section.path.replace(".wav", part) for part in parts)):
             self.file(path)
-        await self.store.commit([PutSection(section)])
+        told = Fact(
+            kind=FactKind.SECTION_STORED,
+            at=kept.NOON,
+            call_id=section.call_id,
+            record_id=section.record_id,
+            rule_id=section.rule_id,
+            file=section.file,
+            data=_told(section),
+            personal={"identity": section.owner or ""},
+        )
+        await self.store.commit([PutSection(section), *([AppendFact(told)] if section.report is not None else [])])
         return section
 
     def file(self, path: str, age: timedelta = timedelta(0)) -> Path:
@@ -77,6 +87,14 @@ class House:
     def order(self, keep: timedelta = DAY) -> Order:
         """The daemon's."""
         return Order("retention", "recbridge", "", keep)
+
+
+def _told(section: Section) -> dict[str, Any]:
+    report = section.report
+    if report is None:
+        return {}
+    of_file = {"sha256": report.sha256, "size_bytes": report.size_bytes, "duration_s": report.duration_s}
+    return {"state": "stored", "path": section.path, **of_file}
 
 
 @contextlib.asynccontextmanager

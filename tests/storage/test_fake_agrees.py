@@ -15,6 +15,7 @@ from bridge.core.access import Role, Scope, Token
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.people import UserFlags
+from bridge.core.retention import Hold, Target
 from bridge.core.store import (
     AddCdr,
     AddJournalEntry,
@@ -24,6 +25,7 @@ from bridge.core.store import (
     EndPause,
     Mark,
     PutDemand,
+    PutHold,
     PutPause,
     PutSection,
     PutUserFlags,
@@ -171,3 +173,21 @@ def test_both_stores_take_what_has_a_mark_once_and_tell_the_last_of_it_again(
             assert len(facts) == sum(of_each) + len(batches)
 
     asyncio.run(compare())
+
+
+async def test_both_stores_keep_holds_that_were_released(tmp_path: Path) -> None:
+    later, hold = (
+        Hold(name, Target(number="+49*", identity=Identity("m\udcfc"), since=at, until=at), "eve", "a case", at)
+        for name, at in (("b", kept.NOON + timedelta(days=1)), ("a", kept.NOON))
+    )
+    released = replace(hold, released_at=kept.NOON, released_by="adam", released_why="over")
+    real = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    try:
+        stores: list[Store] = [real, MemoryStore()]
+        for store in stores:
+            await store.commit([PutHold(later), PutHold(hold)])
+            assert list(await store.holds()) == [hold, later]
+            await store.commit([PutHold(released)])
+            assert list(await store.holds()) == [released, later]
+    finally:
+        await real.close()

@@ -1,0 +1,233 @@
+"""`recbridge hold` and `recbridge erase`, against a real database and a real spool."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from bridge.cli.main import main
+from bridge.core.records import FactKind
+from bridge.storage.turns import run_turn
+from tests.storage import kept
+from tests.storage.spools import AUDIO, House, house
+
+Capture = pytest.CaptureFixture[str]
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "recbridge.yml"
+    path.write_text(
+        "asterisk: {username: bridge, secret: x}\n"
+        f"database: {tmp_path}/x.db\n"
+        f"spool: {{asterisk: /spool, local: {tmp_path}/spool}}\n"
+        f"users: {tmp_path}/users.yml\n"
+        "retention: {keep: 30d}\n"
+        "systemname: pbx1\n"
+    )
+    (tmp_path / "users.yml").write_text("users: [{identity: alice, name: Alice Quokka, extensions: ['99887']}]\n")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def inside(config: Path, work: Callable[[House], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        async with house(config.parent) as here:
+            here.now = NOW
+            return await work(here)
+
+    return asyncio.run(run())
+
+
+async def two_old_and_three_young(here: House) -> None:
+    """Two calls of one outsider 40 days ago, and three of another today."""
+    for n in range(1, 6):
+        at = NOW - 40 * DAY if n < 3 else NOW
+        number = "+4973112345" if n < 3 else "+33"
+        cdr = replace(kept.cdr(f"{n}.1", (f"{n}-1_0",)), source_number=number, started_at=at, ended_at=at)
+        await here.call(cdr, replace(kept.entry("alice", f"{n}.1", f"{n}-1_0"), number=number))
+        await here.section(
+            1, record_id=f"{n}-1_0", call_id=f"{n}.1", path=f"2026/08/01/{n}-1_0_1_001.wav", requested_at=at,
+            started_at=at, ended_at=at, participants=("alice",),
+        )  # fmt: skip
+
+
+def files(config: Path) -> int:
+    return len(inside(config, _files))
+
+
+async def _files(here: House) -> list[str]:
+    return here.files()
+
+
+def says(config: Path, capsys: Capture, *argv: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main([*argv, "--json", "--config", str(config)]) == 0
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return told
+
+
+def refused(config: Path, capsys: Capture, *argv: str) -> str:
+    capsys.readouterr()
+    assert main([*argv, "--config", str(config)]) == 1
+    return capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_go_and_does_nothing(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    told = says(config, capsys, "erase", "--expired", "--why", "room", "--dry-run")
+    assert (told["sections"], told["bytes"], told["held"], told["kept"]) == (2, 2 * len(AUDIO), {}, 0)
+    assert (told["withinHalf"], told["oldest"]) == (True, (NOW - 40 * DAY).isoformat())
+    assert main(["erase", "--expired", "--why", "room", "--dry-run", "--config", str(config)]) == 0
+    assert "2 sections go (200 bytes" in capsys.readouterr().out
+    assert files(config) == 5
+
+
+def test_without_a_terminal_it_wants_yes(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    assert "--yes" in refused(config, capsys, "erase", "--expired", "--why", "room")
+    assert files(config) == 5
+    told = says(config, capsys, "erase", "--expired", "--why", "room", "--yes", "--who", "eve")
+    assert told["done"] == {"sections": 2, "bytes": 200, "calls": 0, "left": 0}
+    assert files(config) == 3
+    facts = inside(config, lambda here: here.facts(FactKind.SECTION_DELETED))
+    assert [(one.data["why"], one.personal) for one in facts] == [("retention", {"who": "eve", "words": "room"})] * 2
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", 3), ("n", 5), ("", 5)])
+def test_on_a_terminal_it_asks(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    inside(config, two_old_and_three_young)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert main(["erase", "--expired", "--why", "room", "--config", str(config)]) == (0 if answer == "y" else 1)
+    assert files(config) == left
+    capsys.readouterr()
+
+
+def test_more_than_half_needs_force(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    argv = ("erase", "--user", "alice", "--why", "has left", "--yes")
+    assert "--force" in refused(config, capsys, *argv)
+    assert files(config) == 5
+    told = says(config, capsys, *argv, "--force")
+    assert (told["done"]["sections"], told["done"]["calls"], told["clean"]) == (5, 5, True)
+    assert files(config) == 0
+
+
+def test_a_hold_keeps_and_is_named_and_its_release_lets_go(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    hold = says(config, capsys, "hold", "add", "--number", "+49 731*", "--why", "a case", "--who", "eve")
+    told = says(config, capsys, "erase", "--expired", "--why", "room", "--dry-run")
+    assert (told["sections"], told["held"]) == (0, {hold["id"]: 2})
+    assert [one["id"] for one in says(config, capsys, "hold", "list")["items"]] == [hold["id"]]
+    assert main(["hold", "list", "--config", str(config)]) == 0
+    assert f"{hold['id']}  number +49 731*" in capsys.readouterr().out
+    released = says(config, capsys, "hold", "release", hold["id"], "--why", "it is over", "--who", "adam")
+    assert (released["releasedBy"], released["releasedWhy"]) == ("adam", "it is over")
+    assert "already" in refused(config, capsys, "hold", "release", hold["id"], "--why", "again")
+    assert says(config, capsys, "hold", "list")["items"] == []
+    assert says(config, capsys, "hold", "list", "--all")["items"] == [released]
+    assert says(config, capsys, "erase", "--expired", "--why", "room", "--dry-run")["sections"] == 2
+    facts = inside(config, lambda here: here.facts(FactKind.HOLD_SET))
+    facts += inside(config, lambda here: here.facts(FactKind.HOLD_RELEASED))
+    assert [(one.data["hold"], one.personal["who"], one.personal["number"]) for one in facts] == [
+        (hold["id"], "eve", "+49 731*"),
+        (hold["id"], "adam", "+49 731*"),
+    ]
+
+
+def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "eve")
+    assert says(config, capsys, "hold", "add", "--user", "alice", "--why", "a case")["who"] == "eve"
+    monkeypatch.delenv("SUDO_USER")
+    monkeypatch.setenv("USER", "adam")
+    assert says(config, capsys, "hold", "add", "--from", "90d", "--why", "a case")["who"] == "adam"
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["hold", "add", "--why", "x"], "what should be held"),
+        (["hold", "add", "--from", "2026-08-02", "--until", "2026-08-01", "--why", "x"], "before"),
+        (["hold", "release", "nothing", "--why", "x"], "no hold nothing"),
+        (["erase", "--why", "x"], "give one of"),
+        (["erase", "--expired", "--user", "alice", "--why", "x"], "give one of"),
+        (["erase", "--user", "alice", "--why", "alice asked"], "must not name"),
+        (["erase", "--number", "+4973112345", "--who", "+4973112345", "--why", "x"], "must not name"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(config: Path, capsys: Capture, argv: list[str], words: str) -> None:
+    assert words in refused(config, capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["hold", "add", "--user", "alice"],
+        ["hold", "add", "--user", "alice", "--why", " "],
+        ["hold", "add", "--from", "soon", "--why", "x"],
+        ["erase", "--number", "*", "--why", "x"],
+        ["erase", "--expired"],
+    ],
+)
+def test_what_the_command_line_lacks_is_said(config: Path, capsys: Capture, argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*argv, "--config", str(config)])
+    assert ended.value.code == 2
+    capsys.readouterr()
+
+
+def test_a_user_is_known_by_users_yml_and_backups_are_named(config: Path, capsys: Capture) -> None:
+    async def a_call(here: House) -> None:
+        await two_old_and_three_young(here)
+        await here.call(kept.cdr("9.9", ()), replace(kept.entry("bob", "9.9"), name="Alice Quokka", number="99887"))
+
+    inside(config, a_call)
+    backup = config.parent / "x.db.v2-20260801T000000.000000Z.bak"
+    backup.touch()
+    capsys.readouterr()
+    argv = ["erase", "--user", "alice", "--why", "has left", "--yes", "--force", "--config", str(config)]
+    assert main(argv) == 0
+    printed = capsys.readouterr()
+    assert str(backup) in printed.err
+    assert "erased from 6 calls; 0 wait" in printed.out
+    assert b"Alice Quokka" not in (config.parent / "x.db").read_bytes()
+    assert backup.exists()
+
+
+def test_by_record_and_by_call(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    assert says(config, capsys, "erase", "--record", "1-1_0", "--why", "x", "--yes")["done"]["sections"] == 1
+    assert says(config, capsys, "erase", "--call", "2.1", "--why", "x", "--yes")["done"]["sections"] == 1
+    assert says(config, capsys, "erase", "--call", "2.1", "--why", "x", "--yes")["done"]["sections"] == 0
+    with sqlite3.connect(config.parent / "x.db") as database:
+        assert database.execute("SELECT count(*) FROM journal WHERE number = ''").fetchone() == (0,)
+    database.close()
+
+
+def test_beside_a_run_of_the_daemons_it_waits_its_turn(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.cli.erase._WAIT_S", 0.1)
+
+    async def busy(here: House) -> str:
+        async with run_turn(here.database):
+            return await asyncio.to_thread(refused, config, capsys, "erase", "--expired", "--why", "x", "--dry-run")
+
+    assert "try again" in inside(config, busy)
