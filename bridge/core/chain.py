@@ -17,7 +17,7 @@ GENESIS = bytes(32)
 SALT_BYTES = 16
 
 _FORM = b"recbridge-fact-1:"
-_HEAD = re.compile(r"(0|[1-9][0-9]{0,18}):([0-9a-fA-F]{64})")
+_HEAD = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-fA-F]{64})")
 
 
 class Head(NamedTuple):

@@ -3,10 +3,9 @@
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from bridge.core import chain
 from bridge.core.access import Role, Scope, Token
@@ -58,7 +57,7 @@ def personal_rows(fact: Fact, systemname: str) -> list[Row]:
     return rows
 
 
-def chained(row: Mapping[str, Any]) -> chain.ChainedFact:
+def chained(row: Row | sqlite3.Row) -> chain.ChainedFact:
     """A row of facts, its texts as they are bound or as bytes, for the chain."""
     return chain.ChainedFact(
         number=row["number"],
@@ -74,7 +73,7 @@ def chained(row: Mapping[str, Any]) -> chain.ChainedFact:
     )
 
 
-def digest_of(row: Mapping[str, Any]) -> chain.PersonalDigest:
+def digest_of(row: Row | sqlite3.Row) -> chain.PersonalDigest:
     """A row of fact_personal for the chain."""
     return chain.PersonalDigest(bytes_of(row["name"]), bytes_of(row["systemname"]), row["digest"])
 
