@@ -171,3 +171,35 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, schema: Path, 
     assert asked(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
     await kept_facts(path, 1)
     assert asked(path, "SELECT count(*) FROM facts") == [(4,)]
+
+
+async def test_numbers_that_stood_in_a_facts_data_can_be_erased_after_the_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "recbridge.db"
+    await apply(path, schema_of(2, tmp_path / "schema"))
+    asked_to_write(
+        path,
+        """
+INSERT INTO facts VALUES
+    (1, 'pbx1', 'call.began', 1, '1.1', NULL, NULL, NULL, '{"channel":"x","dialed":"+49731"}', '[]'),
+    (2, 'pbx1', 'journal.entry', 2, '1.1', NULL, NULL, NULL, '{"extension":"822","identity":"alice"}', '[]'),
+    (3, 'pbx1', 'talk.began', 3, '1.1', NULL, NULL, NULL, '{"dialed":"stays"}', '[]');
+INSERT INTO fact_personal VALUES (1, 'name', 'pbx1', 'Bob');
+""",
+    )
+    store = await SqliteStore.open(path, "pbx1")
+    try:
+        facts = [one.fact for one in await store.facts_after(FactNumber(0), 9)]
+    finally:
+        await store.close()
+    assert [(dict(one.data), dict(one.personal)) for one in facts] == [
+        ({"channel": "x"}, {"name": "Bob", "dialed": "+49731"}),
+        ({"identity": "alice"}, {"extension": "822"}),
+        ({"dialed": "stays"}, {}),
+    ]
+    with contextlib.closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError, match="never"):
+        database.execute("UPDATE facts SET data = '{}'")
+
+
+def asked_to_write(path: Path, script: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
