@@ -14,11 +14,14 @@ from aiohttp import web
 
 from bridge import __version__, presence, rulebook
 from bridge.api.app import Dependencies, create_app, runner
+from bridge.api.metrics import Metrics
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.inbox import Connected, Item, Lost
 from bridge.books import Books
+from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
+from bridge.core.decisions import StopAll
 from bridge.core.errors import BadInputError, RecbridgeError, StoreError
 from bridge.core.ids import Identity
 from bridge.core.live import CallNow, NotReady
@@ -26,7 +29,7 @@ from bridge.core.messages import DTMF, parse
 from bridge.core.now import calls_now
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
-from bridge.core.records import Fact, FactKind
+from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
 from bridge.engine import Engine, Input
 from bridge.feed.stream import Hub
@@ -35,6 +38,7 @@ from bridge.housekeeping import Housekeeping
 from bridge.keeper import Keeper
 from bridge.lock import alone
 from bridge.notify import Notifier
+from bridge.numbers import numbers
 from bridge.outbox import Outbox
 from bridge.rulebook import Rulebook
 from bridge.spool_watch import SpoolWatch
@@ -47,6 +51,8 @@ log = structlog.get_logger()
 
 _STATUS_EVERY_S = 1.0
 _BATCH = 1000
+_STOP_WITHIN_S = 20.0
+_STOP_LOOK_S = 0.05
 _LOCKED_S = 0.4
 """How long another program's lock on the database is waited for: less than a recording is held up (`Keeper.keep`)."""
 _UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
@@ -69,6 +75,7 @@ class Daemon:
         self._book = book
         self._refused = refused
         self._stop = asyncio.Event()
+        self._stop_recordings = False
         self._notifier = Notifier()
 
     @classmethod
@@ -86,8 +93,13 @@ class Daemon:
                 raise
             return cls(config, path, book, refused)
 
-    async def run(self) -> int:
-        """Run until SIGTERM or SIGINT; the exit code. Raises RecbridgeError where another daemon has the database."""
+    async def run(self, *, stop_recordings: bool = False) -> int:
+        """Run until SIGTERM or SIGINT; the exit code. Raises RecbridgeError where another daemon has the database.
+
+        What is recorded then goes on in Asterisk, for the next start to take over, or (`stop_recordings`) is stopped
+        and stored before the end.
+        """
+        self._stop_recordings = stop_recordings
         with alone(self._config.database):
             return await self._run()
 
@@ -113,6 +125,7 @@ class Daemon:
             state=config.database.with_name("spool.json"),
         )
         asterisk = config.asterisk
+        clock = SteadyClock(utc_now)
         connection = AmiConnection(
             asterisk.host,
             asterisk.port,
@@ -120,11 +133,18 @@ class Daemon:
             config.secret,
             events=(*EVENTS, DTMF) if config.dtmf else EVENTS,
             variables=self._book.rules.variables(),
+            clock=clock,
         )
-        hands = Hands(connection, spool, inspector, utc_now)
+        hands = Hands(connection, spool, inspector, clock)
         hub = Hub(store)
+        metrics = Metrics(lambda: numbers(connection, engine, keeper, hub, books))
         intents = IntentsFile(config.database.with_name(f"{config.database.name}.intents"), utc_now)
-        keeper = Keeper(store, intents, Outbox(hub.publish), utc_now)
+
+        def publish(facts: Sequence[NumberedFact]) -> None:
+            metrics.count(facts)
+            hub.publish(facts)
+
+        keeper = Keeper(store, intents, Outbox(publish), utc_now)
         await keeper.take_in()
         seen_at = await presence.last_seen(store, config.database)
         files = await store.file_numbers(utc_now() - _LONGEST_CALL)
@@ -135,7 +155,7 @@ class Daemon:
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
         )
-        engine = Engine(recorder, store, keeper, hands.perform, utc_now, seen_at=seen_at)
+        engine = Engine(recorder, store, keeper, hands.perform, clock, seen_at=seen_at)
         await engine.feed([_started(seen_at)])
         books = Books(store, config.database.with_name(f"{config.database.name}.said"), utc_now)
         housekeeping = Housekeeping(
@@ -151,7 +171,7 @@ class Daemon:
         async def tell(fact: Fact) -> None:
             await engine.feed([AppendFact(fact)])
 
-        disk = SpoolWatch(spool, config.spool.low_space, tell, utc_now)
+        disk = SpoolWatch(spool, config.spool.low_space, tell, clock)
 
         def not_ready() -> Sequence[NotReady]:
             return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
@@ -171,7 +191,9 @@ class Daemon:
                 clock=utc_now,
                 warnings=warnings,
                 space=lambda: disk.look.space,
-            )
+                trusted_proxies=config.http.trusted_proxies,
+            ),
+            metrics=metrics,
         )
         await disk.look_now()
         if self._refused is not None:
@@ -184,7 +206,7 @@ class Daemon:
         tasks = [
             deciding,
             asyncio.create_task(connection.run(), name="asterisk"),
-            asyncio.create_task(_pump(connection, engine), name="pump"),
+            asyncio.create_task(_pump(connection, engine, clock), name="pump"),
             asyncio.create_task(disk.run(), name="spool"),
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
@@ -204,6 +226,8 @@ class Daemon:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            if self._stop_recordings and not deciding.done():
+                await _stop_all(engine)
             # Asterisk may still answer what it has been asked: else a MixMonitor that has just begun counts as failed.
             engine.stop()
             await asyncio.wait({deciding})
@@ -308,6 +332,18 @@ class Daemon:
         return self._book.directory.supervised_by(identity)
 
 
+async def _stop_all(engine: Engine) -> None:
+    """Stop what is recorded; return when all of it is stored, or has failed, or after 20 s."""
+    await engine.feed([StopAll(utc_now())])
+    try:
+        async with asyncio.timeout(_STOP_WITHIN_S):
+            while engine.recorder.sectioner.book.open():  # noqa: ASYNC110  # what changes it are many decisions
+                await asyncio.sleep(_STOP_LOOK_S)
+    except TimeoutError:
+        left = [f"{one.record_id}/{one.rule_id}/{one.file}" for one in engine.recorder.sectioner.book.open()]
+        log.error("recordings-not-stopped", sections=left, what="the next start takes them over")
+
+
 class _Live:
     """The recorder's calls, for the API."""
 
@@ -323,16 +359,19 @@ def _started(seen_at: datetime | None) -> AppendFact:
     return AppendFact(Fact(FactKind.RECBRIDGE_STARTED, utc_now(), data=data))
 
 
-async def _pump(connection: AmiConnection, engine: Engine) -> None:
+async def _pump(connection: AmiConnection, engine: Engine, clock: SteadyClock) -> None:
     """From the connection's queue into the engine's, in order."""
     while True:
         batch = await connection.next_batch(_BATCH)
         if not batch:
             return
-        await engine.feed([one for item in batch for one in _inputs(item)])
+        if not engine.recorder.tracker.calls:
+            clock.catch_up()
+        await engine.feed([one for item in batch for one in _inputs(item, clock.ahead)])
 
 
-def _inputs(item: Item) -> Sequence[Input]:
+def _inputs(item: Item, ahead: timedelta) -> Sequence[Input]:
+    """`ahead` is how far our time is before the machine's, by which Asterisk says its own."""
     if isinstance(item, Connected):
         data = {"version": item.version, "restarted": item.restarted, "channels": len(item.snapshot.channels)}
         return (AppendFact(Fact(FactKind.ASTERISK_CONNECTED, item.at, data=data)), item.snapshot)
@@ -340,7 +379,9 @@ def _inputs(item: Item) -> Sequence[Input]:
         data = {"code": item.code, "reason": item.reason}
         return (AppendFact(Fact(FactKind.ASTERISK_LOST, item.at, data=data)),)
     event = parse(item, item.received_at)
-    return (event,) if event is not None else ()
+    if event is None:
+        return ()
+    return (replace(event, at=event.at + ahead) if ahead and item.header("Timestamp") else event,)
 
 
 @contextlib.asynccontextmanager

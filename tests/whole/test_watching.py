@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.asterisk.connection import AmiConnection
+from bridge.clock import SteadyClock
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Alarm, Fact, FactKind, NumberedFact, SectionState
@@ -81,7 +82,7 @@ async def watched(network: Network, rules: str) -> AsyncIterator[Watched]:
     engine = Engine(recorder, store, keeper, hands.perform, utc_now)
     deciding = asyncio.create_task(engine.run())
     reaching = asyncio.create_task(connection.run())
-    pumping = asyncio.create_task(_pump(connection, engine))
+    pumping = asyncio.create_task(_pump(connection, engine, SteadyClock(utc_now)))
     try:
         await seen.until(lambda fact: fact.kind is FactKind.ASTERISK_CONNECTED)
         yield seen
