@@ -17,6 +17,7 @@ from bridge.core.records import Cdr, Fact, FactKind, JournalEntry, SectionState
 from bridge.core.retention import Hold, Target
 from bridge.core.store import AppendFact, PutDemand, PutHold, PutPause, PutUserFlags
 from bridge.storage.erasing import Erased, digest
+from bridge.storage.verify import verify
 from tests.storage import kept
 from tests.storage.databases import asked
 from tests.storage.spools import DAY, House, house
@@ -242,3 +243,14 @@ async def test_facts_keep_their_number_kind_and_data(here: House) -> None:
     await erase(here, OUTSIDER)
     assert asked(here.database, columns)[: len(before)] == before
     assert NUMBER not in json.dumps(asked(here.database, "SELECT data FROM facts"))
+
+
+async def test_the_chain_still_fits(here: House) -> None:
+    for n in range(1, 4):
+        await a_call(here, n, NUMBER if n < 3 else "+33")
+    before = verify(here.database, None)
+    assert (before.first, before.erased) == (None, 0)
+    await erase(here, OUTSIDER)
+    after = verify(here.database, None, expected=[before.head])
+    assert (after.first, after.deleted) == (None, 2)
+    assert after.erased > 0
