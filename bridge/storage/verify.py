@@ -6,7 +6,7 @@ daemon never waits.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bridge.core.chain import GENESIS, Head, next_hash, personal_digest
@@ -96,15 +96,20 @@ class _Walk:
                 personal[row["fact"]].append(row)
             for row in page.facts:
                 self._fact(row, personal.pop(row["number"], []))
-            for number in personal:
-                self._misfit("fact-missing", f"fact {number} has personal values, but is not there", number)
             self._tell(self.found)
             if not page.facts:
-                if last > self.found.head.number:
-                    self._missing(self.found.head.number + 1, last)
-                self._expect(_BEYOND, None)
-                return
+                break
+            self._strays(number for number in personal if number < 1)
             self._after = page.facts[-1]["number"]
+        if last > self.found.head.number:
+            self._missing(self.found.head.number + 1, last)
+        self._strays(number for number in personal if number > last)
+        self._expect(_BEYOND, None)
+
+    def _strays(self, numbers: Iterable[int]) -> None:
+        """Personal values of facts that never were; of those that are missing it is told already."""
+        for number in numbers:
+            self._misfit("fact-missing", f"fact {number} has personal values, but is not there", number)
 
     def _page(self) -> tuple[Page, int]:
         """The next facts, and the last number that was ever given, of one moment."""
