@@ -81,6 +81,11 @@ class Engine:
         self._seen_at = seen_at
         self._stopping = False
 
+    @property
+    def waiting(self) -> int:
+        """What has come in and is not decided yet."""
+        return len(self._inbox)
+
     async def feed(self, items: list[Input]) -> None:
         """Hand in events and facts in their order; waits while the recorder has more than it can do."""
         await self._inbox.put_many(items)

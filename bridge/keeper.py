@@ -148,6 +148,11 @@ class Keeper:
         """Whether nothing waits for a database that cannot be written."""
         return self.error is None
 
+    @property
+    def waiting(self) -> int:
+        """Changes that the database has not taken yet."""
+        return self._count()
+
     def not_ready(self) -> Sequence[NotReady]:
         """What is wrong with what is to be kept."""
         reasons = []

@@ -8,6 +8,8 @@ from aiohttp import web
 from bridge.api import calls, coverage, health, journal, monitor, records, requests, streams
 from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
+from bridge.api.metrics import METRICS, Metrics
+from bridge.api.metrics import metrics as show_metrics
 from bridge.api.tickets import TICKETS, Tickets
 
 __all__ = ["Dependencies", "create_app", "runner"]
@@ -15,8 +17,8 @@ __all__ = ["Dependencies", "create_app", "runner"]
 _MOST_BODY = 64 * 1024
 
 
-def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Application:
-    """The application. `keepalive_s` is how long a live stream may be silent.
+def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metrics | None = None) -> web.Application:
+    """The application. `keepalive_s` is how long a live stream may be silent; `metrics` counts what happens.
 
     Run it with `runner`, which keeps query strings out of the log.
     """
@@ -25,12 +27,14 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0) -> web.Applicat
     app[AUTHENTICATOR] = Authenticator(deps)
     app[TICKETS] = Tickets()
     app[streams.KEEPALIVE_S] = keepalive_s
+    app[METRICS] = metrics or Metrics()
     app.on_response_prepare.append(requests.add_headers)
     app.on_shutdown.append(_end_streams)
     get = functools.partial(app.router.add_get, expect_handler=requests.expected)
     post = functools.partial(app.router.add_post, expect_handler=requests.expected)
     get("/health", health.health)
     get("/ready", health.ready)
+    get("/metrics", show_metrics)
     get("/api/v1/records/{record_id}", _with_token(records.record))
     get("/api/v1/records/{record_id}/{rule_id}/{file}", records.section_audio)
     post("/api/v1/tickets", _with_token(records.new_ticket))

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from bridge import tokens
+from bridge.api.addresses import client_address, counted_as
 from bridge.api.answers import ForbiddenError, TooManyRequestsError, UnauthorizedError
 from bridge.api.dependencies import Dependencies
 from bridge.core.access import Reader, Scope, Token
@@ -71,7 +72,7 @@ class Authenticator:
     """Finds who asks.
 
     A remote with too many wrong tokens is not looked up any more, apart from tokens that were right lately: behind a
-    proxy all clients are one remote, and one wrong script must not shut out the others.
+    proxy that is not trusted all clients are one remote, and one wrong script must not shut out the others.
     """
 
     def __init__(self, deps: Dependencies) -> None:
@@ -84,7 +85,7 @@ class Authenticator:
         plain = _token_in(request)
         if plain is None:
             raise UnauthorizedError("a token is needed: Authorization: Bearer …, or X-Auth-Token")
-        remote = request.remote or ""
+        remote = self._remote(request)
         parts = tokens.parse(plain)
         wait_s = self._limit.wait_s(remote)
         if wait_s and (parts is None or parts[0] not in self._good):
@@ -102,16 +103,19 @@ class Authenticator:
 
     def failure(self, request: web.Request, message: str) -> UnauthorizedError:
         """Counts and notes a wrong token or ticket."""
-        remote = request.remote or ""
-        self._limit.failed(remote)
+        self._limit.failed(self._remote(request))
+        remote = client_address(request, self._deps.trusted_proxies)
         log.warning("token-refused", remote=remote, reason=message)
         return UnauthorizedError(message)
 
     def too_many(self, request: web.Request) -> None:
         """Raises TooManyRequestsError where this remote has to wait."""
-        wait_s = self._limit.wait_s(request.remote or "")
+        wait_s = self._limit.wait_s(self._remote(request))
         if wait_s:
             raise TooManyRequestsError("too many wrong tokens came from your address", wait_s)
+
+    def _remote(self, request: web.Request) -> str:
+        return counted_as(client_address(request, self._deps.trusted_proxies))
 
 
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)

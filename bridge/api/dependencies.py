@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from bridge.api.addresses import Network
 from bridge.core.access import Reader
 from bridge.core.commands import Answer, Verb
 from bridge.core.ids import FactNumber, Identity
@@ -58,6 +59,7 @@ class Dependencies:
     """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC.
 
     `warnings` do not keep us from our work, but want an admin. `space` is the spool's room, None where unknown.
+    `trusted_proxies` may say in X-Forwarded-For who asks.
     """
 
     store: Store
@@ -70,6 +72,7 @@ class Dependencies:
     clock: Callable[[], datetime]
     warnings: Callable[[], Sequence[NotReady]] = tuple
     space: Callable[[], Space | None] = lambda: None
+    trusted_proxies: Sequence[Network] = ()
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

@@ -12,6 +12,7 @@ from datetime import datetime
 import structlog
 from aiohttp import HttpVersion11, web
 
+from bridge.api.addresses import client_address
 from bridge.api.answers import RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
 from bridge.core.errors import (
@@ -83,7 +84,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
                 method=request.method,
                 path=request.rel_url.raw_path,  # still percent-encoded: no line breaks
                 status=status,
-                remote=request.remote,
+                remote=client_address(request, dependencies(request).trusted_proxies),
                 duration_ms=round((time.monotonic() - began) * 1000, 1),
             )
 

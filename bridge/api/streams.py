@@ -59,6 +59,9 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
                 await _write(response, "".join(_event(item) for item in items))
             else:
                 await _write(response, f": keepalive\nid: {facts.cursor}\n\n")
+        if not facts.cut:
+            # So that the client comes back with the youngest cursor; one that is too slow takes nothing.
+            await _write(response, f": end\nid: {facts.cursor}\n\n")
         await response.write_eof()
     return response
 
@@ -66,7 +69,8 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
 async def ws(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /api/v1/ws`: the same as WebSocket messages, one JSON object each. What the client says is not listened to.
 
-    Closes with 1008 when the token expires, 1013 when the client was too slow, 1001 when we end.
+    Closes with 1008 when the token expires, 1013 when the client was too slow, 1001 when we end; its reason then is
+    `since=<cursor>`, with which to come back.
     """
     _check_origin(request)
     since = query_of(request, WsQuery).since
@@ -93,7 +97,7 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
         elif facts.cut:
             code, why = WSCloseCode.TRY_AGAIN_LATER, b"too slow"
         else:
-            code, why = WSCloseCode.GOING_AWAY, b""
+            code, why = WSCloseCode.GOING_AWAY, f"since={facts.cursor}".encode()
         await socket.close(code=code, message=why)
     return socket
 

@@ -70,6 +70,11 @@ class AmiConnection:
         self.state = ConnectionState.CONNECTING
         self.last_error: AsteriskError | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Events that nobody has taken yet."""
+        return len(self._inbox)
+
     def not_ready(self) -> tuple[NotReady, ...]:
         """What keeps us from recording, with the remedy; empty while all is well."""
         where = self._where

@@ -17,10 +17,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add_config_option(parser)
     parser.add_argument("--verbose", action="store_true", help="log what is only of interest when looking for a fault")
+    parser.add_argument(
+        "--stop-recordings",
+        action="store_true",
+        help="at the end stop and store what is recorded; without it that goes on, for the next start to take over",
+    )
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     logs.set_up(json=not sys.stderr.isatty(), level=logging.DEBUG if args.verbose else logging.INFO)
-    return asyncio.run(Daemon.from_files(config_path(args)).run())
+    return asyncio.run(Daemon.from_files(config_path(args)).run(stop_recordings=args.stop_recordings))

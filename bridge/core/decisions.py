@@ -315,6 +315,13 @@ class Tick:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StopAll:
+    """Every recording is to be stopped, whatever its rule says; the next talk begins the next sections."""
+
+    at: datetime
+
+
 Report = (
     MixMonitorAccepted
     | MixMonitorRefused
@@ -331,4 +338,5 @@ Report = (
     | FilesMeasured
     | FilesNotMeasured
     | Tick
+    | StopAll
 )

@@ -79,6 +79,7 @@ class Recorder:
             d.FileInspected: self._of_a_file,
             d.FileUnreadable: self._of_a_file,
             d.Tick: self._tick,
+            d.StopAll: self._stop_all,
             Command: self.control.command,
             m.MixMonitorStarted: self._mixmonitor,
             m.MixMonitorStopped: self._mixmonitor,
@@ -128,6 +129,11 @@ class Recorder:
         self.sectioner.after_snapshot(now)
         for stretch in [*self.stretches.values(), *self._before.values()]:
             self.sectioner.begin_missing(stretch, now)
+
+    def _stop_all(self, _: d.StopAll, now: datetime) -> None:
+        for stretch in [*self.stretches.values(), *self._before.values()]:
+            self.sectioner.end_all(stretch, now)
+        self.sectioner.stop_all(now)
 
     def _tick(self, tick: d.Tick, now: datetime) -> None:
         self.sectioner.tick(tick, now)

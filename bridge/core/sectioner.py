@@ -24,7 +24,7 @@ from bridge.core.numbering import Numbering
 from bridge.core.people import People
 from bridge.core.records import Alarm, FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
-from bridge.core.sections import RUNNING, SectionEvent, allows
+from bridge.core.sections import ASTERISK_RESTARTED, RUNNING, SectionEvent, allows
 from bridge.core.seeking import Seeking
 from bridge.core.tracker import CallTracker
 
@@ -34,8 +34,7 @@ RENEW_EVERY_S = 60.0
 """How soon a file that does not do may be given up for the next one again: what ails one may ail the next, too."""
 
 ENDED_UNSEEN = "ended-unseen"
-ASTERISK_RESTARTED = "asterisk-restarted"
-"""Reasons of sections whose end nobody saw: recbridge or the connection was away, or Asterisk itself went away."""
+"""The reason of a section whose end nobody saw: recbridge or the connection was away."""
 
 _NO_ANSWER = frozenset({AsteriskUnreachableError.code, AsteriskTimeoutError.code})
 _ASK_AGAIN_S = 5.0
@@ -318,6 +317,11 @@ class Sectioner:
         """The stretch is over."""
         for rule_id in list(stretch.wanted):
             self.end(stretch, rule_id, now)
+
+    def stop_all(self, now: datetime) -> None:
+        """What runs, or may run, ends; also what no stretch knows any more."""
+        for section in self.book.open():
+            self._stop(section, now)
 
     def leg_gone(self, leg: Uniqueid, now: datetime) -> None:
         """MixMonitor dies with its channel, and there is no MixMonitorStop at hangup (ASTERISK.md)."""

@@ -127,6 +127,11 @@ class Hub:
         self._closed = False
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def streams(self) -> int:
+        """How many subscribers there are now."""
+        return len(self._subscriptions)
+
     def publish(self, facts: Sequence[NumberedFact]) -> None:
         """Facts that are kept, in order, after each commit. Never blocks."""
         if not facts:

@@ -261,6 +261,7 @@ async def test_a_web_socket_says_why_it_ends(house: House) -> None:
             house.hub.close()
             message = await socket.receive(timeout=30)
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
+            assert message.extra == "since=0"
 
 
 async def test_a_slow_web_socket_is_cut_and_told_so(house: House) -> None:
@@ -279,11 +280,20 @@ async def test_a_slow_web_socket_is_cut_and_told_so(house: House) -> None:
         assert len(got) < 100
 
 
-async def test_shutting_down_ends_the_streams(house: House) -> None:
+async def test_shutting_down_ends_the_streams_with_their_cursor(house: House) -> None:
     async with house.opened() as client:
         headers = await house.token(ALICE)
         response = await client.get(STREAM, headers=headers)
-        assert await anext(blocks(response))
+        socket = await client.ws_connect(WS, headers=headers)
+        got = blocks(response)
+        assert await anext(got)
+        await house.happen(call_fact(), call_fact(0, BOB))
+        assert (await anext(got))["id"] == "1"
+        assert (await socket.receive_json(timeout=30))["id"] == 1
+        last = asyncio.create_task(socket.receive(timeout=30))
         async with asyncio.timeout(30):
             await client.server.close()
-        assert await response.content.read() == b""
+        # The second fact was not for these eyes, and they need not be shown it again.
+        assert [block async for block in got] == [{"": "end", "id": "2"}]
+        message = await last
+        assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 1001, "since=2")
