@@ -8,6 +8,7 @@ from typing import Final
 
 from bridge.core.ids import CallId, RuleId, TalkId
 from bridge.core.records import Cdr, Section, SectionState
+from bridge.core.sections import ASTERISK_RESTARTED
 
 
 class Reason(StrEnum):
@@ -64,7 +65,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class SectionAccount:
-    """What a section has to do with its talk; `duration_s` is that of its file, None where it was not opened."""
+    """What a section has to do with its talk; `duration_s` is that of its file, None where it was not opened.
+
+    `cut` is whether it ended with Asterisk, which had not yet written all of it.
+    """
 
     talk_id: TalkId
     rule_id: RuleId
@@ -73,6 +77,7 @@ class SectionAccount:
     started_at: datetime | None
     ended_at: datetime | None
     duration_s: float | None
+    cut: bool = False
 
 
 def account_of(section: Section) -> SectionAccount:
@@ -85,6 +90,7 @@ def account_of(section: Section) -> SectionAccount:
         started_at=section.started_at,
         ended_at=section.ended_at,
         duration_s=section.report.duration_s if section.report is not None else None,
+        cut=section.reason == ASTERISK_RESTARTED,
     )
 
 

@@ -23,6 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT = 1_000_000
 _FOREVER = 2**62
 _BAD = {SectionState.FAILED: Reason.FAILED, SectionState.LOST: Reason.LOST}
+_RUNS = (None, Reason.STARTING, Reason.UNCHECKED)
 # What says most of a moment counts: recorded by any rule, else the reason nearest to recording.
 _RANK: Mapping[Reason | None, int] = {None: 0, **{reason: at for at, reason in enumerate(reversed(Reason), start=1)}}
 
@@ -197,12 +198,14 @@ def _evidence(sections: Sequence[SectionAccount], away: Sequence[Away]) -> list[
         asked = _us(section.requested_at)
         began = asked if section.started_at is None else _us(section.started_at)
         ended = _FOREVER if section.ended_at is None else _us(section.ended_at)
+        follows = _us(in_order[at + 1].requested_at) if at + 1 < len(in_order) else _FOREVER
         bad = _BAD.get(section.state)
         if bad is not None:
-            # Until the next one is tried it has nobody recording.
-            follows = _us(in_order[at + 1].requested_at) if at + 1 < len(in_order) else _FOREVER
+            # Until the next one is tried nobody records.
             pieces += [_Piece(asked, ended, 1, bad), _Piece(asked, follows, 3, bad)]
             continue
+        if section.cut:
+            pieces.append(_Piece(began, follows, 3, Reason.LOST))
         pieces.append(_Piece(asked, began, 4, Reason.STARTING))
         if section.state is SectionState.STORED and section.duration_s is not None:
             pieces.append(_Piece(began, began + round(section.duration_s * 1_000_000), 0, None))
@@ -231,8 +234,11 @@ def _wanted(held: _Piece, evidence: Sequence[_Piece]) -> list[_Piece]:
     pieces = []
     for at, piece in enumerate(found):  # nothing known is one piece: what is known bounds it
         reason = piece.reason
-        if reason is Reason.UNKNOWN and piece.end - piece.begin < _SHORT and len(found) > 1:
-            reason = Reason.STARTING if at + 1 < len(found) else Reason.ENDING
+        if reason is Reason.UNKNOWN and piece.end - piece.begin < _SHORT:
+            if at + 1 < len(found) and found[at + 1].reason in _RUNS:
+                reason = Reason.STARTING
+            elif at > 0 and found[at - 1].reason in _RUNS:
+                reason = Reason.ENDING
         pieces.append(_Piece(piece.begin, piece.end, 0, reason))
     return pieces
 

@@ -45,6 +45,9 @@ TRANSITIONS: Mapping[tuple[S, SectionEvent], S] = {
 FINAL = frozenset({S.STORED, S.FAILED, S.LOST})
 """From here nothing follows."""
 
+ASTERISK_RESTARTED = "asterisk-restarted"
+"""The reason of a section that ended with its Asterisk: what was not written yet is lost."""
+
 RUNNING = frozenset({S.RECORDING, S.PAUSED})
 """MixMonitor runs, and nobody has asked it to stop."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bridge.core.accounts import Account, Reason, SectionAccount, Span, TalkAccount
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, TalkId
 from bridge.core.records import Cdr, SectionState
+from bridge.core.sections import ASTERISK_RESTARTED
 from bridge.core.store import JoinTalks
 from bridge.storage.values import Row, texts_in, time_in, time_out
 
@@ -57,7 +58,7 @@ ORDER BY talk_spans.talk_id, talk_spans.number
 # An empty talk_id is nobody's; word for word the condition of the index sections_talk.
 SECTIONS_OF_CALLS = f"""
 SELECT cdrs.id AS cdr, sections.talk_id, sections.rule_id, sections.state, sections.requested_at, sections.started_at,
-    sections.ended_at, sections.duration_s, sections.sha256
+    sections.ended_at, sections.duration_s, sections.sha256, sections.reason
 {_TALKS_OF} CROSS JOIN sections ON sections.talk_id = talks.talk_id AND sections.talk_id <> '' {_UP_TO}
 ORDER BY sections.talk_id, sections.requested_at, sections.record_id, sections.rule_id, sections.file
 """
@@ -139,6 +140,7 @@ def section_of(row: sqlite3.Row) -> SectionAccount:
         started_at=None if row["started_at"] is None else time_out(row["started_at"]),
         ended_at=None if row["ended_at"] is None else time_out(row["ended_at"]),
         duration_s=None if row["sha256"] is None else row["duration_s"],
+        cut=row["reason"] == ASTERISK_RESTARTED,
     )
 
 

@@ -311,6 +311,40 @@ def test_what_nobody_saw_counts_only_where_nothing_was_recorded() -> None:
     assert said(fitting(cover(account, crash))) == {1: (5, {})}
 
 
+def test_what_asterisk_had_not_written_yet_when_it_went_is_lost() -> None:
+    book, alice, bob = talking()
+    book.pbx.wait(20)
+    book.over("b1", alice, bob)
+    (account,) = book.accounts()
+    cut = replace(account.sections[0], duration_s=16, cut=True)
+    crash = [Away(Reason.ASTERISK_AWAY, START + timedelta(seconds=18), START + timedelta(days=1), restarted=True)]
+    call = fitting(cover(replace(account, sections=[cut]), crash))
+    assert said(call) == {1: (16, {"lost": 2})}
+    assert call.faulty
+
+
+def test_a_short_gap_belongs_to_what_comes_after_it_else_to_what_came_before() -> None:
+    book, alice, bob = talking()
+    book.pbx.wait(20)
+    book.over("b1", alice, bob)
+    (account,) = book.accounts()
+    (section,) = account.sections
+    assert section.started_at is not None
+    later = section.started_at + timedelta(seconds=10.5)
+    one = replace(section, duration_s=10, ended_at=later)
+    other = replace(section, requested_at=later, started_at=later, duration_s=9)
+
+    def reasons(*away: Away) -> dict[str, float]:
+        call = fitting(cover(replace(account, sections=[one, other]), away))
+        return {str(reason): round(seconds, 1) for reason, seconds in call.reasons.items() if seconds > NEAR}
+
+    assert reasons() == {"starting": 0.5, "ending": 0.5}
+    # What nobody saw is no beginning.
+    assert reasons(Away(Reason.RECBRIDGE_AWAY, later + timedelta(seconds=9.3), None)) == {
+        "starting": 0.5, "ending": 0.3, "recbridge-away": 0.2,
+    }  # fmt: skip
+
+
 def test_a_restart_goes_on_with_the_talks_that_go_on() -> None:
     book, alice, bob = talking()
     book.pbx.wait(10)
@@ -419,6 +453,7 @@ _spans = st.builds(Span, _talk_ids, st.integers(1, 9), st.none() | _rule_ids, _r
 _sections = st.builds(
     SectionAccount,
     _talk_ids, _rule_ids, st.sampled_from(SectionState), _second, _maybe, _maybe, st.none() | st.floats(0, 40),
+    st.booleans(),
 )  # fmt: skip
 _aways = st.builds(Away, st.sampled_from([Reason.ASTERISK_AWAY, Reason.RECBRIDGE_AWAY]), _second, _maybe, st.booleans())
 _talks = st.tuples(_second, _second, _second, _second)

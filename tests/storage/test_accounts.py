@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bridge.core.accounts import Account, Reason, Span, TalkAccount, account_of
 from bridge.core.ids import CallId, RuleId, TalkId
 from bridge.core.records import Fact, FactKind, SectionState
+from bridge.core.sections import ASTERISK_RESTARTED
 from bridge.core.store import AddCdr, AppendFact, Change, JoinTalks, PutSection, PutSpan, PutTalk, Store
 from bridge.storage.database import SqliteStore
 from tests.fakes import MemoryStore
@@ -28,8 +29,8 @@ _talks = st.builds(TalkAccount, _talk_ids, _call_ids, _moments, _maybe)
 _rule_ids = st.none() | kept.rule_ids
 _spans = st.builds(Span, _talk_ids, st.integers(1, 3), _rule_ids, st.none() | st.sampled_from(Reason), _moments, _maybe)
 _sections = st.builds(
-    lambda section, talk_id, at: replace(section, talk_id=talk_id, requested_at=at),
-    kept.sections, _talk_ids | st.just(TalkId("")), _moments,
+    lambda section, talk_id, at, reason: replace(section, talk_id=talk_id, requested_at=at, reason=reason),
+    kept.sections, _talk_ids | st.just(TalkId("")), _moments, st.sampled_from([None, "", ASTERISK_RESTARTED]),
 )  # fmt: skip
 _cdrs = st.builds(lambda call_id, at: replace(kept.cdr(call_id), ended_at=at), _call_ids, _moments)
 _kinds = [kind for kind in FactKind if kind.startswith(("asterisk.", "recbridge."))]
