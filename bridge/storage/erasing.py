@@ -6,7 +6,6 @@ takes it off the list. So a crash loses nothing, and what a hold or a rule's `ke
 
 import asyncio
 import hashlib
-import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -74,17 +73,17 @@ class Erasing:
     async def calls_of(self, person: Person) -> list[CallId]:
         """The calls that the person was in, running ones too. Raises StoreError."""
         if person.identity is not None:
-            found = {row["call_id"] for row in await self._store.select(sql.CALLS_OF_USER, person.identity)}
-            needle = person.identity
-        else:
-            found = set()
-            for row in await self._store.select(sql.NUMBERS):
-                if person.has_number(row["number"]):
-                    found |= {one["call_id"] for one in await self._store.select(sql.CALLS_WITH_NUMBER, row["number"])}
-            needle = None
-        for row in await self._store.select(sql.RUNNING_KEPT):
-            if _may_be_in(json.loads(row["kept"]), person, needle):
-                found.add(row["call_id"])
+            of_user = await self._store.select(sql.CALLS_OF_USER, person.identity)
+            return sorted({CallId(row["call_id"]) for row in of_user})
+        found = set()
+        for row in await self._store.select(sql.NUMBERS):
+            if person.has_number(row["number"]):
+                found |= {one["call_id"] for one in await self._store.select(sql.CALLS_WITH_NUMBER, row["number"])}
+        # A running call is forgotten when it is over: until then only the recorder knows all that are in it.
+        for call in await self._store.running_calls():
+            numbers = {number for one in call.channels for number in (one.number, one.exten, one.dialed_number)}
+            if any(map(person.has_number, numbers)):
+                found.add(call.call_id)
         return sorted(CallId(one) for one in found)
 
     async def sections_of(self, calls: Sequence[CallId]) -> list[Section]:
@@ -223,17 +222,6 @@ class Erasing:
 def digest(value: str, salt: bytes) -> str:
     """What a request is known by once its person is forgotten: slow on purpose, as there are few numbers to guess."""
     return hashlib.scrypt(value.encode("utf-8", "surrogateescape"), salt=salt, n=2**14, r=8, p=1).hex()
-
-
-def _may_be_in(kept: dict[str, object], person: Person, needle: str | None) -> bool:
-    channels = kept.get("channels")
-    if not isinstance(channels, list):
-        return True
-    if needle is not None:
-        # Whose channel it is only the directory knows: who has an endpoint of its own name is found.
-        return any(f"/{needle}-" in str(one.get("name")) for one in channels)
-    fields = ("number", "exten", "dialed_number")
-    return any(person.has_number(str(one.get(name) or "")) for one in channels for name in fields)
 
 
 def _is_held(kept: KeptRows, holds: Sequence[Hold]) -> bool:

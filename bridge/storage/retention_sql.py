@@ -39,6 +39,7 @@ WHERE call_id = CAST(? AS TEXT) AND value IS NOT NULL ORDER BY number
 """
 RUNS = "SELECT count(*) AS count FROM running_calls WHERE call_id = CAST(? AS TEXT)"
 JOINED = "SELECT data ->> 'joined' AS joined FROM facts WHERE call_id = CAST(? AS TEXT) AND kind = 'call.joined'"
+RECORDS_OF_CALL = "SELECT DISTINCT record_id FROM sections WHERE call_id = CAST(? AS TEXT)"
 
 # Where somebody is found: all numbers that are kept, and the calls with one of them.
 NUMBERS = """
@@ -61,13 +62,14 @@ UNION SELECT call_id FROM section_participants JOIN sections ON sections.id = se
 UNION SELECT call_id FROM sections WHERE owner = CAST(:identity AS TEXT)
 UNION SELECT call_id FROM fact_personal JOIN facts ON facts.number = fact
     WHERE name = 'identity' AND value = CAST(:identity AS TEXT) AND call_id IS NOT NULL
+UNION SELECT facts.call_id FROM running_calls JOIN facts ON facts.call_id = running_calls.call_id, json_each(audience)
+    WHERE json_each.value = CAST(:identity AS TEXT)
 """
 NAMES_OF_USER = """
 SELECT source_name AS name, source_number AS number FROM cdrs WHERE source_identity = CAST(:identity AS TEXT)
 UNION SELECT destination_name, destination_number FROM cdrs WHERE destination_identity = CAST(:identity AS TEXT)
 UNION SELECT '', extension FROM journal WHERE identity = CAST(:identity AS TEXT)
 """
-RUNNING_KEPT = "SELECT call_id, kept FROM running_calls"
 # Facts that are no call's: a user's flags, the holds on somebody.
 PERSONAL_OF_NO_CALL = """
 SELECT number, fact_personal.name, value FROM facts JOIN fact_personal ON fact = number

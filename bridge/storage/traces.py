@@ -1,5 +1,6 @@
 """Everything that is kept of one call, so that holds and requests can be asked of it."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,12 +54,22 @@ class KeptRows:
 
 async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | None = None) -> KeptRows:
     """What is kept of a call; calls that were joined with it count, by their records too. Raises StoreError."""
-    found = {row["id"]: row for row in await store.select(sql.CDRS_OF_CALL, call_id)}
-    if record_id is not None:
-        found |= {row["id"]: row for row in await store.select(sql.CDRS_OF_RECORD, record_id)}
-    call_ids = {call_id, *(CallId(row["call_id"]) for row in found.values())}
-    for one in list(call_ids):
-        call_ids |= {CallId(row["joined"]) for row in await store.select(sql.JOINED, one) if row["joined"]}
+    found: dict[int, sqlite3.Row] = {}
+    call_ids: set[CallId] = set()
+    records: set[RecordId] = set()
+    new_calls, new_records = {call_id}, {record_id} if record_id is not None else set()
+    while new_calls or new_records:
+        call_ids |= new_calls
+        records |= new_records
+        rows_found = [row for one in new_calls for row in await store.select(sql.CDRS_OF_CALL, one)]
+        rows_found += [row for one in new_records for row in await store.select(sql.CDRS_OF_RECORD, one)]
+        found |= {row["id"]: row for row in rows_found}
+        joined = [CallId(row["joined"]) for one in new_calls for row in await store.select(sql.JOINED, one)]
+        named = [
+            RecordId(row["record_id"]) for one in new_calls for row in await store.select(sql.RECORDS_OF_CALL, one)
+        ]
+        new_calls = {*joined, *(CallId(row["call_id"]) for row in rows_found)} - call_ids
+        new_records = set(named) - records
     cdrs = {number: await _cdr(store, row) for number, row in found.items()}
     entries: list[NumberedEntry] = []
     sections: list[Section] = []
@@ -74,8 +85,8 @@ async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | Non
     return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, runs)
 
 
-async def _cdr(store: SqliteStore, row: object) -> Cdr:
-    fields = dict(row)  # type: ignore[call-overload]  # an sqlite3.Row is a mapping in all but name
+async def _cdr(store: SqliteStore, row: sqlite3.Row) -> Cdr:
+    fields = dict(row)
     number = fields.pop("id")
     del fields["systemname"]
     for name in ("started_at", "answered_at", "ended_at"):

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bridge.core.erasure import Person
-from bridge.core.ids import CallId, Identity, RecordId, SectionKey
+from bridge.core.ids import CallId, ChannelName, Identity, Linkedid, RecordId, SectionKey, Uniqueid
+from bridge.core.kept import KeptCall, KeptChannel
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Fact, FactKind, JournalEntry, SectionState
 from bridge.core.retention import Hold, Target
-from bridge.core.store import AppendFact, PutDemand, PutHold, PutPause, PutUserFlags
+from bridge.core.store import AppendFact, EndCall, PutCall, PutDemand, PutHold, PutPause, PutUserFlags
 from bridge.storage.erasing import Erased, digest
 from bridge.storage.verify import verify
 from tests.storage import kept
@@ -189,6 +190,60 @@ async def test_a_running_call_waits_until_it_is_over(here: House) -> None:
     section = await here.store.section(key)
     assert section is not None
     assert section.deleted_at is None
+
+
+async def test_of_a_call_that_still_runs_without_a_recording_nothing_is_forgotten_before_its_end(here: House) -> None:
+    kept_call = running_call(NUMBER)
+    talk = Fact(FactKind.TALK_BEGAN, kept.NOON, call_id=kept_call.call_id, audience=(Identity("zara"),))
+    await here.store.commit([PutCall(kept_call), AppendFact(talk)])
+    for person in (OUTSIDER, Person(identity=Identity("zara"))):
+        assert (await erase(here, person)).left == 1
+    await here.call(replace(kept.cdr(kept_call.call_id, ()), source_number=NUMBER, source_name=NAME))
+    await here.store.commit([EndCall(kept_call.call_id)])
+    for pending in await here.erasing.pending():
+        assert (await here.erasing.work_off(pending)).left == 0
+    assert in_files(here, NUMBER, NAME) == []
+
+
+async def test_of_calls_that_became_one_all_recordings_go(here: House) -> None:
+    """The number was in the younger call alone, whose CDR is the older one's."""
+    gone, record = CallId("8.8"), RecordId("8-8_8-9")
+    began = Fact(FactKind.CALL_BEGAN, kept.NOON, call_id=gone, personal={"number": NUMBER, "name": NAME})
+    joined = Fact(FactKind.CALL_JOINED, kept.NOON, call_id=kept.CALL, data={"joined": gone})
+    await here.store.commit([AppendFact(began), AppendFact(joined)])
+    await here.section(1, record_id=record, call_id=gone, path=f"2026/08/01/{record}_1_001.wav")
+    await here.section(1)
+    await here.call(kept.cdr(record_ids=(kept.RECORD, record)))
+    assert (await erase(here, OUTSIDER)).left == 0
+    assert (here.files(), in_files(here, NUMBER, NAME)) == ([], [])
+
+
+def running_call(number: str) -> KeptCall:
+    channel = KeptChannel(
+        uniqueid=Uniqueid("7.1"),
+        linkedid=Linkedid("7.1"),
+        name=ChannelName("PJSIP/trunk-00000001"),
+        number=number,
+        caller_name=NAME,
+        context="from-trunk",
+        exten="822",
+        began_at=kept.NOON,
+        answered_at=None,
+        ended_at=None,
+        cause=None,
+        dialed=False,
+        dialed_by=None,
+        dialed_number="",
+        dial_string="",
+        dial_status="",
+        queue="",
+        held=False,
+        left_by=(),
+        talking_since=None,
+        connected_s=0.0,
+        talked_with=(),
+    )
+    return KeptCall(CallId("7.1"), kept.NOON, "", {}, 0.0, None, (), (channel,), (), ())
 
 
 async def test_a_hold_on_the_person_is_a_reason_to_keep_who_it_is_about(here: House) -> None:
