@@ -1,7 +1,9 @@
 """Random but plausible lives of a PBX: whatever happens, the recorder neither breaks nor keeps anything."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -15,7 +17,7 @@ from bridge.core.commands import ANSWER_WITHIN_S, Command, CommandNumber, Done, 
 from bridge.core.ids import BridgeUniqueid, ChannelName, Identity, Linkedid, SectionKey, Uniqueid
 from bridge.core.now import calls_now
 from bridge.core.records import FactKind, SectionState, SectionType
-from bridge.core.sections import FINAL, RUNNING
+from bridge.core.sections import FINAL, RUNNING, TRANSITIONS
 from tests.core.scene import REPORT, Scene
 
 RULES = """\
@@ -33,10 +35,12 @@ USERS = ("alice", "bob", "dave", "admin")
 NAMES = ("PJSIP/alice", "PJSIP/bob", "PJSIP/carol", "PJSIP/dave", "PJSIP/trunk")
 KINDS = (("basic", "simple_bridge"), ("basic", "softmix"), ("base", "softmix"), ("base", "holding_bridge"))
 RUNS = (SectionState.REQUESTED, SectionState.RECORDING, SectionState.PAUSED)
+STOPS = frozenset({SectionState.STOPPING})
 OPERATIONS = (
     "call", "ring", "up", "enter", "enter", "enter", "leave", "hangup", "local", "optimize", "queue", "variable",
     "rename", "wait", "tick", "tick", "report", "report", "report", "foreign", "snapshot", "blackout", "destroy",
     "ask", "ask", "ask", "press", "dial", "holds", "restart", "settle",
+    "illegal",
 )  # fmt: skip
 
 Step = tuple[str, int, int]
@@ -270,6 +274,32 @@ class World:
         self.begun.clear()
         self._blackout(one, two)
 
+    def _illegal(self, one: int, two: int) -> None:
+        """A report that a section in its state cannot have, or of none that we know: it changes nothing."""
+        self.scene.play()
+        scene, now = self.scene, self.scene.pbx.now
+        sections = scene.sections
+        if not sections:
+            return
+        section = list(sections.values())[one % len(sections)]
+        key = section.key if two % 5 else SectionKey(section.record_id, section.rule_id, 999)
+        reports: list[tuple[d.Report, frozenset[SectionState]]] = [
+            (d.MixMonitorAccepted(now, key, "0x999"), frozenset({SectionState.REQUESTED, SectionState.STOPPING})),
+            (d.MixMonitorRefused(now, key, "asterisk-refused", ""), frozenset({SectionState.REQUESTED, *STOPS})),
+            (d.StopAnswered(now, key), frozenset({*RUNS, *STOPS})),
+            (d.StopUnanswered(now, key, "asterisk-timeout"), STOPS),
+            (d.MuteAnswered(now, key, muted=True), frozenset({SectionState.RECORDING})),
+            (d.MuteAnswered(now, key, muted=False), frozenset({SectionState.PAUSED})),
+            (d.MixMonitorProbed(now, key, runs=False), frozenset(RUNNING)),
+            (d.FileInspected(now, key, REPORT), frozenset({SectionState.CLOSED})),
+            (d.FileUnreadable(now, key, "unreadable", ""), frozenset({SectionState.CLOSED})),
+        ]
+        for report, legal in reports:
+            if key != section.key or section.state not in legal:
+                before = scene.recorder.sectioner.book.open()
+                assert scene.recorder.handle(report, now) == []
+                assert scene.recorder.sectioner.book.open() == before
+
     def _settle(self, _: int, __: int) -> None:
         """Asterisk answers everything: then what runs of ours is what we believe."""
         self.scene.play()
@@ -473,9 +503,31 @@ def test_so_it_is_in_long_lives_in_which_calls_last(seed: int) -> None:
     assert_nothing_is_left(world.scene)
 
 
+def assert_facts_are_in_order(scene: Scene) -> None:
+    """Each section's facts follow the table to a final one; each talk begins, changes and ends, within its call."""
+    told: dict[SectionKey, list[SectionState]] = {}
+    talks: dict[int, str] = {}
+    for fact in scene.facts:
+        if fact.record_id is not None and fact.rule_id is not None and fact.file is not None:
+            if fact.kind.startswith("section.") and fact.kind.removeprefix("section.") in set(SectionState):
+                key = SectionKey(fact.record_id, fact.rule_id, fact.file)
+                told.setdefault(key, []).append(SectionState(fact.kind.removeprefix("section.")))
+        elif fact.kind.startswith("talk."):
+            talks[fact.data["talk"]] = talks.get(fact.data["talk"], "") + fact.kind.removeprefix("talk.")[0]
+    follows = {(before, after) for (before, _), after in TRANSITIONS.items() if before is not after}
+    for states in told.values():
+        assert states[0] is SectionState.REQUESTED
+        assert set(pairwise(states)) <= follows
+        assert states[-1] in FINAL
+        assert sum(state in FINAL for state in states) == 1
+    for story in talks.values():  # the numbers of talks that are over may be given again after a restart
+        assert re.fullmatch(r"(?:bc*e)+", story), story
+
+
 def assert_nothing_is_left(scene: Scene) -> None:
     assert {section.state for section in scene.sections.values()} <= FINAL
     assert held(scene) == {}
+    assert_facts_are_in_order(scene)
     requested = [section.key for section in scene.history if section.state is SectionState.REQUESTED]
     assert len(set(requested)) == sum(1 for fact in scene.facts if fact.kind is FactKind.SECTION_REQUESTED)
     assert (scene.demands, scene.pauses, scene.running) == ({}, {}, {})

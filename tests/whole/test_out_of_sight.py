@@ -32,6 +32,7 @@ async def daemon(network: Network, tmp_path: Path) -> AsyncIterator[Daemon]:
 def asterisk_stands_still(network: Network) -> Iterator[None]:
     """It does nothing, and does then what it was asked meanwhile."""
     pid = network.asterisks[0].pid
+    assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
