@@ -8,7 +8,7 @@ from aiohttp import web
 Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
-FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+_FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 _MOST_HOPS = 20
 _V6_SITE = 64
 
@@ -30,13 +30,12 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
     return address
 
 
-def is_local(request: web.Request, trusted: Sequence[Network]) -> bool:
-    """Whether somebody on this machine asks, and no proxy that we do not trust passes it on."""
-    address = client_address(request, trusted)
-    if address == (request.remote or "") and any(name in request.headers for name in FORWARDED):
+def is_local(request: web.Request) -> bool:
+    """Whether somebody on this machine asks by itself: what a proxy passes on is from anywhere."""
+    if any(name in request.headers for name in _FORWARDED):
         return False
-    parsed = _parsed(address)
-    return parsed is not None and parsed.is_loopback
+    peer = _parsed(request.remote or "")
+    return peer is not None and peer.is_loopback
 
 
 def counted_as(address: str) -> str:
@@ -44,7 +43,7 @@ def counted_as(address: str) -> str:
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((int(parsed) >> _V6_SITE << _V6_SITE, _V6_SITE)))
-    return address
+    return str(parsed or address)
 
 
 def _parsed(text: str) -> _Address | None:

@@ -163,10 +163,10 @@ METRICS = web.AppKey("metrics", Metrics)
 async def metrics(request: web.Request) -> web.StreamResponse:
     """`GET /metrics`: without a token from this machine itself, else with an admin's.
 
-    What a proxy passes on is from elsewhere, unless it is trusted and says that it is not.
+    What a proxy passes on is from elsewhere.
     """
     deps = dependencies(request)
-    if not is_local(request, deps.trusted_proxies):
+    if not is_local(request):
         access = await request.app[AUTHENTICATOR].access(request)
         if access.token.role is not Role.ADMIN:
             raise ForbiddenError("metrics are for admins")

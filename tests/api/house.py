@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, AppRunner, Request
 
+from bridge.api.addresses import Network
 from bridge.api.app import Dependencies, create_app, runner
 from bridge.api.dependencies import Control
 from bridge.core.access import Reader, Role, Scope
@@ -19,6 +20,7 @@ from bridge.core.errors import ControlError
 from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
 from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
 from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
+from bridge.core.space import Space
 from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
 from bridge.feed.stream import Hub
 from bridge.tokens import new_token
@@ -79,6 +81,8 @@ class House:
     now: datetime = kept.NOON
     not_ready: Sequence[NotReady] = ()
     warnings: Sequence[NotReady] = ()
+    space: Space | None = None
+    trusted_proxies: Sequence[Network] = ()
     calls: Sequence[CallNow] = (CALL,)
     control: Control = field(default_factory=Scripted)
     supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
@@ -100,6 +104,8 @@ class House:
             hub=self.hub,
             clock=lambda: self.now,
             warnings=lambda: self.warnings,
+            space=lambda: self.space,
+            trusted_proxies=self.trusted_proxies,
         )
 
     @contextlib.asynccontextmanager
