@@ -7,8 +7,9 @@ from typing import Any
 
 from bridge.core import decisions as d
 from bridge.core.access import Reader, Role, Scope
+from bridge.core.accounts import Span, TalkAccount
 from bridge.core.commands import Answer, Command, CommandNumber, Done, Refused, Verb
-from bridge.core.ids import CallId, Identity, RecordId, RuleId, SectionKey, Uniqueid
+from bridge.core.ids import CallId, Identity, RecordId, RuleId, SectionKey, TalkId, Uniqueid
 from bridge.core.kept import KeptCall
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
 from bridge.core.people import Directory, People, UserFlags, parse_users
@@ -23,10 +24,13 @@ from bridge.core.store import (
     EndCall,
     EndDemand,
     EndPause,
+    JoinTalks,
     PutCall,
     PutDemand,
     PutPause,
     PutSection,
+    PutSpan,
+    PutTalk,
     PutUserFlags,
 )
 from tests.core.pbx import Pbx
@@ -58,6 +62,8 @@ class Scene:
     demands: dict[tuple[RecordId, RuleId], Demand] = field(default_factory=dict)
     pauses: dict[tuple[RecordId, Identity], Pause] = field(default_factory=dict)
     running: dict[CallId, KeptCall] = field(default_factory=dict)
+    talks: dict[TalkId, TalkAccount] = field(default_factory=dict)
+    spans: dict[tuple[TalkId, int], Span] = field(default_factory=dict)
     queue_toggles: dict[str, bool] = field(default_factory=dict)
     files: dict[tuple[RecordId, RuleId], int] = field(default_factory=dict)
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
@@ -85,6 +91,8 @@ class Scene:
             "files": files,
             "flags": dict(self.flags),
             "running": dict(self.running),
+            "talks": dict(self.talks),
+            "spans": dict(self.spans),
             "demands": dict(self.demands),
             "pauses": dict(self.pauses),
             "queue_toggles": self.queue_toggles,
@@ -92,6 +100,8 @@ class Scene:
         again = Scene(**(kept | values))
         again._asked = self._asked
         left = [section for section in self.sections.values() if section.state not in FINAL]
+        talks = {talk_id: talk for talk_id, talk in self.talks.items() if talk.ended_at is None}
+        again.recorder.spans.restore([*talks.values()], [one for one in self.spans.values() if one.talk_id in talks])
         now, wishes = self.pbx.now, (list(self.demands.values()), list(self.pauses.values()))
         again.sort(again.recorder.restore(left, now, *wishes, list(self.running.values())), now)
         return again
@@ -131,6 +141,13 @@ class Scene:
                     self.running[call.call_id] = call
                 case EndCall(call_id):
                     self.running.pop(call_id, None)
+                case PutTalk(talk):
+                    self.talks[talk.talk_id] = talk
+                case PutSpan(span):
+                    self.spans[span.talk_id, span.number] = span
+                case JoinTalks(call_id, gone):
+                    for talk in [talk for talk in self.talks.values() if talk.call_id == gone]:
+                        self.talks[talk.talk_id] = replace(talk, call_id=call_id)
                 case Done() | Refused():
                     self.answered.append(decision)
                 case act if isinstance(act, d.ACTS):

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
@@ -14,7 +15,7 @@ from bridge.core import decisions as d
 from bridge.core import messages as m
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.commands import ANSWER_WITHIN_S, Command, CommandNumber, Done, Verb
-from bridge.core.ids import BridgeUniqueid, ChannelName, Identity, Linkedid, SectionKey, Uniqueid
+from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Identity, Linkedid, SectionKey, Uniqueid
 from bridge.core.now import calls_now
 from bridge.core.records import FactKind, SectionState, SectionType
 from bridge.core.sections import FINAL, RUNNING, TRANSITIONS
@@ -474,6 +475,7 @@ def held(scene: Scene) -> dict[str, object]:
         recorder.control._answering,
         recorder.applies,
         recorder.phones._presses,
+        recorder.spans,
     ):
         slots = vars(owner)
         things |= {name: value for name, value in slots.items() if isinstance(value, dict | list | set) and value}
@@ -532,3 +534,22 @@ def assert_nothing_is_left(scene: Scene) -> None:
     assert len(set(requested)) == sum(1 for fact in scene.facts if fact.kind is FactKind.SECTION_REQUESTED)
     assert (scene.demands, scene.pauses, scene.running) == ({}, {}, {})
     assert len(scene.cdrs) <= scene.kinds().count(FactKind.CALL_BEGAN)
+    assert_all_talk_is_accounted_for(scene)
+
+
+def assert_all_talk_is_accounted_for(scene: Scene) -> None:
+    """By as many seconds as the CDRs have; at each moment something holds, and of one rule one thing only."""
+    talked: Counter[CallId] = Counter()
+    for talk in scene.talks.values():
+        assert talk.ended_at is not None
+        talked[talk.call_id] += (talk.ended_at - talk.began_at) // timedelta(microseconds=1)
+        spans = sorted((one for one in scene.spans.values() if one.talk_id == talk.talk_id), key=lambda one: one.number)
+        covered_until: dict[object, datetime] = {}
+        for span in spans:
+            assert covered_until.get(span.rule_id, talk.began_at) <= span.began_at
+            assert span.began_at <= max([talk.began_at, *covered_until.values()])
+            covered_until[span.rule_id] = span.ended_at or talk.ended_at
+        assert max(covered_until.values()) == talk.ended_at
+    for call_id in {cdr.call_id for cdr in scene.cdrs} | set(talked):
+        told_s = sum(cdr.talked_s for cdr in scene.cdrs if cdr.call_id == call_id)
+        assert told_s == pytest.approx(talked[call_id] / 1_000_000, abs=0.002)
