@@ -44,7 +44,8 @@ def free_port() -> int:
 class Daemon:
     """`recbridge run` against one AMI, with everything in `work`. An async context manager: ready when entered.
 
-    `extra` is appended to the configuration. Its processes run `module` with `environment` beside our own.
+    `extra` is appended to the configuration. Its processes run `module` with `environment` beside our own
+    and with `arguments` to `run`.
     """
 
     work: Path
@@ -59,6 +60,7 @@ class Daemon:
     http_port: int = field(default_factory=free_port)
     module: str = "bridge"
     environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.local_spool = self.spool
@@ -128,6 +130,7 @@ class Daemon:
                 "run",
                 "--config",
                 str(self.config),
+                *self.arguments,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},
