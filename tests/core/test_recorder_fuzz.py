@@ -551,5 +551,5 @@ def assert_all_talk_is_accounted_for(scene: Scene) -> None:
             covered_until[span.rule_id] = span.ended_at or talk.ended_at
         assert max(covered_until.values()) == talk.ended_at
     for call_id in {cdr.call_id for cdr in scene.cdrs} | set(talked):
-        told_s = sum(cdr.talked_s for cdr in scene.cdrs if cdr.call_id == call_id)
-        assert told_s == pytest.approx(talked[call_id] / 1_000_000, abs=0.002)
+        told = [cdr.talked_s for cdr in scene.cdrs if cdr.call_id == call_id]
+        assert sum(told) == pytest.approx(talked[call_id] / 1_000_000, abs=0.0005 * len(told) + 1e-6)
