@@ -37,7 +37,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         connection.close()
         wal = path.with_name(f"{path.name}-wal")
-        if primary_code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or wal.exists():
+        unread = wal.exists() and wal.stat().st_size > 0
+        if primary_code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} or unread:
             raise
         # A copy in a folder where nothing can be written: nobody writes it, and a reader needs no -shm beside it.
         connection = sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)

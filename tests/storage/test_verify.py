@@ -336,6 +336,7 @@ def test_a_copy_on_a_disk_that_cannot_be_written_can_be_looked_at(original: Path
         Path(made).chmod(0o755)
         folder = copied(original, Path(made) / "copy")
         database_of(folder).chmod(0o644)
+        (folder / "recbridge.db-wal").touch()
         folder.chmod(0o555)
         with without_rights():
             assert look(folder).first is None
