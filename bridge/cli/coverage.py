@@ -107,7 +107,7 @@ async def _read(config: Config, report: Report, take: Callable[[CallCoverage], N
 
 def lines(report: Report) -> Iterator[str]:
     """The table, and below it each call with its reasons."""
-    rows = [("DAY", "RULE", "CALLS", "TALKED", "RECORDED", "MISSING")]
+    rows: list[tuple[str, ...]] = [("DAY", "RULE", "CALLS", "TALKED", "RECORDED", "MISSING")]
     for day, tally in sorted(report.days.items()):
         rows.append(_row(day.isoformat(), "all", tally.all))
         for rule_id, sums in sorted(tally.by_rule.items(), key=lambda item: -1 if item[0] is None else item[0]):

@@ -24,6 +24,9 @@ RecordId = NewType("RecordId", str)
 TalkId = NewType("TalkId", str)
 """Names a talk over restarts: when it began, in microseconds since 1970 UTC, `-`, and its number then."""
 
+NO_TALK = TalkId("")
+"""Where there is none."""
+
 RuleId = NewType("RuleId", int)
 Identity = NewType("Identity", str)
 """A user's name, `tweber`."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.core.ids import (
+    NO_TALK,
     CallId,
     ChannelName,
     FactNumber,
@@ -95,7 +96,7 @@ class Section:
     rate_hz: int = 8000
     keep_s: float | None = None
     deleted_at: datetime | None = None
-    talk_id: TalkId = TalkId("")
+    talk_id: TalkId = NO_TALK
 
     @property
     def key(self) -> SectionKey:
