@@ -24,6 +24,8 @@ from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
 from tests.fakes import MemoryIntents, MemoryStore
 from tests.storage import kept
+from tests.storage.mounted import can_mount, tmpfs
+from tests.storage.test_intents import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = StoreError("its disk is full: make room", reason="full")
@@ -464,6 +466,27 @@ async def test_a_real_database_that_is_locked_for_a_while_has_all_in_the_end_and
             (await asyncio.to_thread((tmp_path / "x.db.intents").read_bytes)).index(b'"n":62')
         await house.all_is_kept_once()
     assert not (tmp_path / "x.db.intents").read_bytes().partition(b"\n")[2].strip(b"\0")
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.skipif(not can_mount(), reason="no tmpfs may be mounted here")
+async def test_a_disk_that_is_full_takes_the_intents_and_all_is_kept_when_there_is_room_again(tmp_path: Path) -> None:
+    with tmpfs(tmp_path, 6 << 20):
+        await record_on_a_full_disk(tmp_path)
+
+
+async def record_on_a_full_disk(disk: Path) -> None:
+    async with opened(disk) as house:
+        await house.keep(3)
+        fill(disk)
+        while house.keeper.well:
+            await house.keep(100)
+        for _ in range(20):
+            await house.keep(3)
+        assert "make room" in house.reasons()["database-not-written"]
+        assert "in the intents file" in house.reasons()["database-not-written"]
+        (disk / "filler").unlink()
+        await house.all_is_kept_once()
 
 
 WRITER = """

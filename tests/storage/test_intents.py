@@ -1,7 +1,6 @@
 """The file for what the database cannot take: what is in it is found again, whatever happens to it."""
 
 import os
-import subprocess
 import types
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,8 +20,9 @@ from bridge.core.store import CHANGES, AppendFact, Change, Intent, Mark, PutSect
 from bridge.storage.intents import RESERVED_BYTES, IntentsFile, intent_of, line_of, text_of
 from bridge.storage.plain import reader
 from tests.storage import kept
+from tests.storage.mounted import can_mount, tmpfs
 
-_finite = st.floats(allow_nan=False)
+_finite = st.floats(allow_nan=False, allow_infinity=False)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | kept.texts | _finite,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(kept.texts, inner, max_size=3),
@@ -245,16 +245,12 @@ def test_a_change_that_this_version_does_not_know_is_no_torn_write(path: Path, l
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 6 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a tmpfs")
+    if not can_mount():
+        pytest.skip("no tmpfs may be mounted here")
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=False).returncode != 0:
-        pytest.skip("no tmpfs may be mounted here")
-    try:
+    with tmpfs(folder, 6 << 20):
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def fill(folder: Path) -> None:
