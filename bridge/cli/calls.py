@@ -62,10 +62,8 @@ async def _ask(config: Config, token: str | None) -> tuple[list[dict[str, Any]],
         now = datetime.now(UTC)
         kept, token = tokens.new_token(Identity("recbridge"), Role.ADMIN, (), now, now + timedelta(minutes=1))
         await keep_token(config, kept)
-    host, port = config.http.address
-    host = _ANYWHERE.get(host, host)
-    url = f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-    headers, tls = {"Authorization": f"Bearer {token}"}, _tls(config)
+    url = url_of(config)
+    headers, tls = {"Authorization": f"Bearer {token}"}, tls_of(config)
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_DEADLINE_S), headers=headers) as session:
             async with session.get(f"{url}/api/v1/calls", ssl=tls) as response:
@@ -90,7 +88,14 @@ async def _ask(config: Config, token: str | None) -> tuple[list[dict[str, Any]],
         raise RecbridgeError(f"what answers at {config.http.listen} is not recbridge ({error})") from None
 
 
-def _tls(config: Config) -> ssl.SSLContext | bool:
+def url_of(config: Config) -> str:
+    """Where the daemon of this machine answers."""
+    host, port = config.http.address
+    host = _ANYWHERE.get(host, host)
+    return f"{'https' if config.http.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tls_of(config: Config) -> ssl.SSLContext | bool:
     """Trust the daemon's own certificate, whatever name stands in it: we reach it by its address."""
     if config.http.tls is None:
         return True

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from bridge import __version__
-from bridge.cli import asterisk_conf, calls, check, coverage, erase, explain, hold, replay, run, token, verify
+from bridge.cli import asterisk_conf, calls, check, coverage, doctor, erase, explain, hold, replay, run, token, verify
 from bridge.core.errors import RecbridgeError
 
-_COMMANDS = (run, check, explain, replay, calls, coverage, hold, erase, verify, token, asterisk_conf)
+_COMMANDS = (run, check, explain, replay, calls, coverage, doctor, hold, erase, verify, token, asterisk_conf)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
