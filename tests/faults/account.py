@@ -33,6 +33,8 @@ class Account:
     """How long the WAVs of stored sections are."""
     hole_s: float = 0.0
     """Talk while no MixMonitor ran, as the daemon was not there."""
+    unreached: int = 0
+    """Talks, of each rule, that were over before the daemon was there again: they have no section."""
     faults: list[str] = field(default_factory=list)
 
     def add(self, other: "Account") -> None:
@@ -49,8 +51,8 @@ class Account:
 class Seen:
     """One run: what Asterisk says, what the daemon says, what lies in the spool, and when the daemon was away.
 
-    `unheard` are times in which nobody need be heard (paused, or nobody had asked for a recording), `silent` those in
-    which nobody may be.
+    `joins` is when somebody came into a queue. `unheard` are times in which nobody need be heard (paused, or nobody
+    had asked for a recording), `silent` those in which nobody may be.
     """
 
     truth: Truth
@@ -58,6 +60,7 @@ class Seen:
     journal: Sequence[Row]
     spool: Path
     away: Sequence[Span] = ()
+    joins: Sequence[float] = ()
     unheard: Sequence[Span] = ()
     silent: Sequence[Span] = ()
 
@@ -82,23 +85,39 @@ def account(seen: Seen, rules: Sequence[Rule]) -> Account:
         truth, ours = covered(seen.truth, rule), found.of(rule.id)
         made.faults += judge(truth, ours).faults
         for talk in truth.talks:
-            hole_s, lost = _look(seen, truth, talk, ours.sections)
+            hole_s, kept_s, lost = _look(seen, truth, talk, ours.sections)
             made.hole_s += hole_s
+            made.unreached += hole_s > 0 and kept_s == 0
             made.faults += [f"{rule.label}, {words}" for words in lost]
     made.faults += _heard_in_silence(seen, found.sections)
     return made
 
 
-def compare(seen: Seen, undisturbed: Seen) -> list[str]:
-    """What differs from a run in which nothing went wrong."""
+def compare(seen: Seen, undisturbed: Seen, unreached: int) -> list[str]:
+    """What differs from a run in which nothing went wrong, but for what happened while the daemon was away.
+
+    Of that it can know only what is left to be seen when it is back: who talks to whom then, and what has ended.
+    """
     faults = []
     mine, theirs = _sections(seen), _sections(undisturbed)
-    if mine != theirs:
-        faults.append(f"sections {dict(mine)}, undisturbed {dict(theirs)}")
+    less = sum(theirs.values()) - sum(mine.values())
+    if not 0 <= less <= unreached or (less == 0 and not _blurred(seen) and mine != theirs):
+        faults.append(f"sections {dict(mine)}, undisturbed {dict(theirs)}; {unreached} talks could not be had")
     entries, wanted = _entries(seen), _entries(undisturbed)
-    faults += [f"the journal lacks {entry}" for entry in wanted - entries]
-    faults += [f"the journal has {entry}, undisturbed it has not" for entry in entries - wanted]
+    if _blurred(seen):
+        users = {entry[0] for entry in entries}
+        spoke = {party for talk in seen.truth.talks for one in talk.stretches for party in one.legs.values()}
+        faults += [f"the journal lacks {user}" for user in {entry[0] for entry in wanted} & spoke - users]
+    else:
+        faults += [f"the journal lacks {entry}" for entry in wanted - entries]
+        faults += [f"the journal has {entry}, undisturbed it has not" for entry in entries - wanted]
     return faults
+
+
+def _blurred(seen: Seen) -> bool:
+    """Whether a talk began or ended, or somebody came into a queue, while the daemon was away."""
+    moments = [at for talk in seen.truth.talks for one in talk.stretches for at in (one.began, one.ended)]
+    return any(began - BEGIN_S < at < back + BEGIN_S for at in (*moments, *seen.joins) for began, back in seen.away)
 
 
 def _name(record_id: str, one: Row) -> str:
@@ -113,9 +132,9 @@ def _ran_s(truth: Truth, monitor: Monitor, sections: Sequence[Section]) -> float
     return ended - monitor.began
 
 
-def _look(seen: Seen, truth: Truth, talk: Talk, sections: Sequence[Section]) -> tuple[float, list[str]]:
-    """How much of a talk could not be had, and what else of it was not kept."""
-    hole_s = 0.0
+def _look(seen: Seen, truth: Truth, talk: Talk, sections: Sequence[Section]) -> tuple[float, float, list[str]]:
+    """How much of a talk could not be had, how much was kept, and what else of it was not."""
+    hole_s = kept_s = 0.0
     lost: list[tuple[float, str]] = []
     at = talk.began + FIRST_S
     while at + WINDOW_S <= talk.ended:
@@ -125,6 +144,8 @@ def _look(seen: Seen, truth: Truth, talk: Talk, sections: Sequence[Section]) -> 
                 hole_s += WINDOW_S
             else:
                 lost.append((at - talk.began, reason))
+        else:
+            kept_s += WINDOW_S
         at += WINDOW_S
     parties = ", ".join(sorted({party for stretch in talk.stretches for party in stretch.legs.values()}))
     words = []
@@ -132,7 +153,7 @@ def _look(seen: Seen, truth: Truth, talk: Talk, sections: Sequence[Section]) -> 
         times = [at for at, _ in group]
         span = f"from {times[0]:.1f} s to {times[-1] + WINDOW_S:.1f} s {reason}"
         words.append(f"talk of {parties}, {talk.ended - talk.began:.1f} s: {span}")
-    return hole_s, words
+    return hole_s, kept_s, words
 
 
 def _inside(window: Span, spans: Sequence[Span]) -> bool:

@@ -276,13 +276,15 @@ async def run(
             truth = stage.kept_truth or await observed(net)
             records, journal = await _settled(stage, truth)
             await victim.end()
-            outcome.seen = Seen(truth, records, journal, victim.spool, victim.away, stage.unheard, stage.silent)
+            joins = [float(event["Timestamp"]) for event in net.pbx.events() if event["Event"] == "QueueCallerJoin"]
+            seen = Seen(truth, records, journal, victim.spool, victim.away, joins, stage.unheard, stage.silent)
+            outcome.seen = seen
             if scenario.judge is not None:
                 outcome.account = await asyncio.to_thread(scenario.judge, stage, outcome.seen)
             else:
                 outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
             if undisturbed is not None:
-                outcome.account.faults += compare(outcome.seen, undisturbed)
+                outcome.account.faults += compare(outcome.seen, undisturbed, outcome.account.unreached)
         except Exception as error:  # whatever it is, it is that run's outcome
             outcome.account.faults.append(f"{type(error).__name__}: {error}")
             with contextlib.suppress(Exception):
