@@ -6,6 +6,7 @@ It knows core alone; what it acts with is handed in.
 import asyncio
 import contextlib
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +35,14 @@ _INBOX_BOUND = 10_000
 _MOST_ASKED = 1000
 _HOLD_S = 2.0
 _ANSWERING_S = 0.5
+_SAID = {
+    FactKind.SECTION_ALARM: logging.WARNING,
+    FactKind.SECTION_ADOPTED: logging.INFO,
+    FactKind.SECTION_REPAIRED: logging.WARNING,
+    FactKind.SECTION_FAILED: logging.ERROR,
+    FactKind.SECTION_LOST: logging.ERROR,
+}
+"""Facts about sections that an admin finds in the log, and how grave they are."""
 _OF_EACH_SECTION = frozenset({"type", "headchannel", "tailchannel"})
 
 
@@ -192,7 +201,7 @@ class Engine:
                 task.add_done_callback(self._acting.discard)
 
     async def _keep_and_tell(self, decisions: list[Decision]) -> None:
-        _log_alarms(decisions)
+        _log_what_matters(decisions)
         answers = [answer for answer in decisions if isinstance(answer, Done | Refused)]
         for answer in answers:
             self._hold(answer.number)  # that of its command may be over
@@ -221,10 +230,11 @@ def _ended(number: CommandNumber) -> Refused:
     return Refused(number, NotConfirmedError("recbridge is being stopped: what became of it is not known"))
 
 
-def _log_alarms(decisions: Sequence[Decision]) -> None:
+def _log_what_matters(decisions: Sequence[Decision]) -> None:
     """What is wrong with a section goes into the log, too, also where the database cannot take the fact."""
     for decision in decisions:
-        if isinstance(decision, AppendFact) and decision.fact.kind is FactKind.SECTION_ALARM:
+        if isinstance(decision, AppendFact) and decision.fact.kind in _SAID:
             fact = decision.fact
             said = {name: value for name, value in fact.data.items() if name not in _OF_EACH_SECTION}
-            log.warning("section-alarm", section=f"{fact.record_id}/{fact.rule_id}/{fact.file}", **said)
+            name = f"{fact.record_id}/{fact.rule_id}/{fact.file}"
+            log.log(_SAID[fact.kind], fact.kind.replace(".", "-"), section=name, **said)

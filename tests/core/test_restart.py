@@ -358,3 +358,50 @@ def test_a_disk_that_never_comes_back_fails_the_section_in_the_end() -> None:
     scene.pbx.wait(7 * 86400 + 1)
     scene.take(d.FileUnreadable(scene.pbx.now, start.key, "disk-full", "no room"), scene.pbx.now)
     assert scene.states() == [(1, 1, "failed")]
+
+
+def test_what_was_recorded_before_any_talk_goes_on() -> None:
+    scene = Scene(rules=ANSWER)
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="800")
+    scene.pbx.up(alice)
+    scene.play()
+    assert scene.states() == [(4, 1, "recording")]
+    again = scene.restarted()
+    again.pbx.snapshot([alice], [])
+    again.play()
+    assert (again.starts(), again.stops(), again.kinds()) == ([], [], [FactKind.SECTION_ADOPTED])
+    bob = again.pbx.ring(alice, "PJSIP/bob-1", number="102")
+    again.pbx.answered(alice, bob, "b1")
+    again.play()
+    again.tick(0.1)
+    assert [start.key.file for start in again.starts()] == [2]  # the talk has its own
+
+
+def test_a_section_of_a_call_of_which_nothing_else_was_kept_is_stopped_and_the_next_begins() -> None:
+    """As an older recbridge left it, which kept no calls."""
+    scene = Scene()
+    alice, bob = scene.call()
+    scene.play()
+    (old,) = scene.sections
+    scene.running.clear()
+    again = scene.restarted()
+    there(again, alice, bob)
+    again.tick(0.1)
+    assert again.sections[old].state is SectionState.STORED
+    (start,) = again.starts()
+    assert (start.key, start.leg) == (SectionKey(old.record_id, RuleId(1), 2), bob)
+
+
+def test_a_section_that_was_being_taken_over_from_ends_and_the_one_after_it_goes_on() -> None:
+    scene = Scene(rules=SPLIT)
+    alice, bob = scene.call()
+    scene.play()
+    scene.answers = False
+    scene.tick(10)
+    scene.answer(scene.starts()[-1], scene.pbx.now)  # it runs, and nobody has stopped the first yet
+    again = scene.restarted(answers=True)
+    there(again, alice, bob)
+    assert again.states() == [(5, 1, "stored")]
+    again.pbx.over("b1", alice, bob)
+    again.play()
+    assert sorted(again.states()) == [(5, 1, "stored"), (5, 2, "stored")]

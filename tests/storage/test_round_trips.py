@@ -7,16 +7,28 @@ from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bridge.core.access import Token
 from bridge.core.ids import FactNumber, Identity
+from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Demand, Fact, JournalEntry, Pause, Section, SectionState, entry_of, journal_fact
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutDemand, PutPause, PutSection, PutUserFlags
+from bridge.core.store import (
+    AddCdr,
+    AddJournalEntry,
+    AppendFact,
+    EndCall,
+    PutCall,
+    PutDemand,
+    PutPause,
+    PutSection,
+    PutUserFlags,
+)
 from bridge.storage.database import SqliteStore
 from tests.storage import kept
+from tests.storage.test_intents import values
 
 _few = settings(max_examples=40, deadline=None)
 
@@ -135,5 +147,19 @@ def test_a_cdr_is_kept_with_its_records_and_participants_in_order() -> None:
         assert [tuple(row) for row in records] == [(1, "b_0"), (1, "a_0")]
         participants = await store._read("SELECT cdr, identity FROM cdr_participants ORDER BY cdr, position")
         assert [tuple(row) for row in participants] == [(1, "alice"), (2, "alice")]
+
+    in_a_new_store(use)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(values(KeptCall), max_size=2))
+def test_a_running_call_is_kept_as_it_is_last_until_it_is_over(calls: list[KeptCall]) -> None:
+    async def use(store: SqliteStore) -> None:
+        for one in calls:
+            await store.commit([PutCall(one)])
+        expected = {one.call_id: one for one in calls}
+        assert {one.call_id: one for one in await store.running_calls()} == expected
+        await store.commit([EndCall(call_id) for call_id in expected])
+        assert await store.running_calls() == []
 
     in_a_new_store(use)
