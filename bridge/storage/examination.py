@@ -42,7 +42,9 @@ def unnamed_files(database: Path, spool: Path) -> Iterator[Found]:
                 # Asked after the listing: what was requested meanwhile is known.
                 named = _named(connection, found)
                 yield from (
-                    one for one in found if _folder(one.path) != named.get(one.key) and one.path not in _FOREIGN_BY_RIGHT
+                    one
+                    for one in found
+                    if _folder(one.path) != named.get(one.key) and one.path not in _FOREIGN_BY_RIGHT
                 )
 
 
