@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.demo.daemon import Daemon, free_port
 from tests.network import config, tones
 from tests.network.network import Network
