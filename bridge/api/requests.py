@@ -181,17 +181,16 @@ async def nothing_here(request: web.Request) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
-class _WithoutBytes(logging.Filter):
-    """What came in may hold a token: of an error aiohttp's log keeps the kind alone."""
+class _IntoOurs(logging.Handler):
+    """Says in our log what aiohttp says in its own: of an error the kind alone, as what came in may hold a token."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, without its traceback."""
-        if record.exc_info and record.exc_info[0] is not None:
-            record.msg = f"{record.getMessage()}: {record.exc_info[0].__name__}"
-            record.args, record.exc_info = (), None
-        return True
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line."""
+        error = record.exc_info[0] if record.exc_info else None
+        log.log(record.levelno, "http", problem=record.getMessage(), error=error.__name__ if error else None)
 
 
 SERVER_LOG = logging.getLogger("bridge.api.server")
 """Where aiohttp says what no handler saw, as bytes that are no HTTP."""
-SERVER_LOG.addFilter(_WithoutBytes())
+SERVER_LOG.propagate = False
+SERVER_LOG.addHandler(_IntoOurs())
