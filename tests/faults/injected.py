@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.account import Account
+from tests.faults.disk_faults import SIZE
 from tests.faults.faults import Fault
 from tests.faults.stage import Bench, Outcome, Scenario, run
 from tests.network.network import Network
+from tests.storage.mounted import can_mount, tmpfs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +56,32 @@ async def inject(
     suite: str = "sid",
     say: Callable[[str], None] | None = None,
 ) -> Injected:
-    """Each scenario of each fault so many times; the longest first."""
+    """Each scenario of each fault so many times; the longest first, those with a small disk in a lane of their own."""
     everything = [(fault, scenario) for fault in faults for scenario in fault.scenarios] * times
-    waiting = sorted(everything, key=lambda one: not one[0].slow)
+    waiting = sorted((one for one in everything if not one[0].small), key=lambda one: not one[0].slow)
+    small = [one for one in everything if one[0].small and can_mount()]
     report, numbers = Injected(), itertools.count(1)
 
-    async def lane(number: int) -> None:
-        async with Network(work=work / f"net{number}", suite=suite) as net:
-            bench = await Bench.make(net, work / f"token{number}")
-            while waiting:
-                fault, scenario = waiting.pop(0)
+    async def lane(net: Network, name: str, turns: list[tuple[Fault, Scenario]]) -> None:
+        async with net:
+            bench = await Bench.make(net, work / f"token-{name}")
+            while turns:
+                fault, scenario = turns.pop(0)
                 folder = work / f"{next(numbers):03d}"
                 done = Done(fault, scenario, await run(bench, folder, scenario))
                 report.done.append(done)
                 if say is not None:
                     say(f"{done}{f'  [{folder}]' if done.outcome.faults else ': ok'}")
 
+    async def small_lane() -> None:
+        (work / "small" / "spool").mkdir(parents=True)
+        with tmpfs(work / "small" / "spool", SIZE):
+            await lane(Network(work=work / "small", suite=suite), "small", small)
+
     async with asyncio.TaskGroup() as group:
-        for number in range(min(lanes, len(everything))):
-            group.create_task(lane(number), name=f"lane {number}")
+        if small:
+            group.create_task(small_lane(), name="small lane")
+        for number in range(min(lanes - bool(small), len(waiting))):
+            net = Network(work=work / f"net{number}", suite=suite)
+            group.create_task(lane(net, str(number), waiting), name=f"lane {number}")
     return report

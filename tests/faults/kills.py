@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.faults.account import Account, Seen
 from tests.faults.scenarios import SCENARIOS
-from tests.faults.stage import Bench, Kill, Outcome, Scenario, run
+from tests.faults.stage import Bench, Outcome, Scenario, run
+from tests.faults.victim import Kill
 from tests.network.network import Network
 
 LANES = 3

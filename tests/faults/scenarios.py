@@ -127,7 +127,7 @@ SCENARIOS = (
     Scenario("crowd", book("All", MONO, STEREO), crowd),
     Scenario("on demand", book("On demand", "record: on-demand"), on_demand),
     Scenario("transfer", book("All", MONO), transfer),
-    Scenario("long", book("All", "record: always, section: 10s"), long),
+    Scenario("long", book("All", "record: always, section: 10s"), long, section_s=10.0),
     Scenario("away", book("All", MONO), away, life=2),
     Scenario("away and moved", book("All", MONO, STEREO), away_and_moved, life=2),
 )

@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
-import signal
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +10,13 @@ from typing import Any
 
 import aiohttp
 
-from tests.demo.daemon import Daemon, DaemonError
+from bridge.core.ids import FactNumber
+from bridge.core.records import NumberedFact
+from bridge.storage.database import SqliteStore
+from tests.demo.daemon import Daemon
 from tests.faults.account import Account, Row, Seen, Span, account, compare
 from tests.faults.proxy import Proxy
+from tests.faults.victim import Kill, Victim
 from tests.flows.oracle import observe
 from tests.flows.rules import RuleBook
 from tests.flows.truth import Truth
@@ -29,18 +30,6 @@ _END = "RECBRIDGE_FAULT_END"
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """SIGKILL at a step of the daemon's `life`-th life, by the step's name or by how many there were."""
-
-    life: int
-    at: str = ""
-    after: int = 0
-
-    def __str__(self) -> str:
-        return self.at or f"life {self.life}, step {self.after}"
-
-
-@dataclass(frozen=True, slots=True)
 class Scenario:
     """Calls, and the rules with which they are recorded. `life` is the daemon's life whose steps are of interest.
 
@@ -51,6 +40,7 @@ class Scenario:
     rules: RuleBook
     play: "Callable[[Stage], Awaitable[None]]"
     life: int = 1
+    section_s: float | None = None
     proxied: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     judge: "Callable[[Stage, Seen], Account] | None" = None
@@ -69,100 +59,6 @@ class Outcome:
     @property
     def faults(self) -> list[str]:
         return self.account.faults
-
-
-class Victim(Daemon):
-    """A daemon whose every life is instrumented, and which is started again whenever it was killed."""
-
-    def prepare(self, kills: Sequence[Kill], environment: Mapping[str, str]) -> None:
-        """Before the first start."""
-        self._always = environment
-        self.module = "tests.faults.instrumented"
-        self.life = 0
-        self.kills = {kill.life: kill for kill in kills}
-        self.away: list[Span] = []
-        self.killed = 0
-        self.broken: str | None = None
-        self._wanted = asyncio.Event()
-        self._wanted.set()
-        self._gone = asyncio.Event()
-        self._ending = False
-        self._went = 0.0
-        self._keeper: asyncio.Task[None] | None = None
-        self._up = asyncio.Event()
-
-    def steps_of(self, life: int) -> list[tuple[float, str]]:
-        """When which step was reached."""
-        path = self.work / f"steps-{life}"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [(float(line.partition(" ")[0]), line.partition(" ")[2]) for line in lines]
-
-    async def keep_up(self) -> None:
-        """Start it, and again each time that it was killed, until `end`. On return it is ready."""
-        self._keeper = asyncio.create_task(self._keep(), name="keeper")
-        await self.until_up()
-
-    async def until_up(self) -> None:
-        """Return when it is ready; DaemonError where it will not be."""
-        waits = asyncio.create_task(self._up.wait())
-        assert self._keeper is not None
-        await asyncio.wait({waits, self._keeper}, return_when="FIRST_COMPLETED")
-        waits.cancel()
-        if self._keeper.done():
-            self._keeper.result()
-
-    async def down(self) -> None:
-        """SIGKILL now, and stay down until `back`."""
-        self._wanted.clear()
-        self._gone.clear()
-        self._went = time.time()
-        os.kill(self.pid, signal.SIGKILL)
-        await self._gone.wait()
-
-    async def back(self) -> None:
-        """Start it again; ready on return."""
-        self._wanted.set()
-        await self.until_up()
-
-    async def end(self) -> None:
-        """SIGTERM; if it is killed even then, once more."""
-        await self.until_up()
-        os.kill(self.pid, signal.SIGTERM)
-        self._ending = True
-        assert self._keeper is not None
-        await self._keeper
-
-    async def _keep(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self.life += 1
-            kill = self.kills.get(self.life)
-            self.environment = {
-                "STEPS": str(self.work / f"steps-{self.life}"),
-                "KILL_AT": kill.at if kill else "",
-                "KILL_AFTER": str(kill.after) if kill else "",
-            }
-            self.environment = {**self._always, **{name: value for name, value in self.environment.items() if value}}
-            with contextlib.suppress(DaemonError):  # killed before it was ready, or it will never be
-                await self.start()
-                if self.away and self.away[-1][1] == float("inf"):
-                    self.away[-1] = (self.away[-1][0], time.time())
-                self._up.set()
-                if self._ending:
-                    os.kill(self.pid, signal.SIGTERM)
-            code = await self.ended()
-            self._up.clear()
-            self._gone.set()
-            if code == 0 and self._ending:
-                return
-            if code != -signal.SIGKILL:
-                raise DaemonError(f"the daemon ended with {code}:\n{self.log}")
-            steps = self.steps_of(self.life)
-            at = self._went or (steps[-1][0] if steps else time.time())
-            self._went = 0.0
-            self.killed += 1
-            if not (self.away and self.away[-1][1] == float("inf")):
-                self.away.append((at, float("inf")))
 
 
 class Stage:
@@ -277,24 +173,31 @@ async def run(
             records, journal = await _settled(stage, truth)
             await victim.end()
             joins = [float(event["Timestamp"]) for event in net.pbx.events() if event["Event"] == "QueueCallerJoin"]
-            seen = Seen(truth, records, journal, victim.spool, victim.away, joins, stage.unheard, stage.silent)
-            outcome.seen = seen
+            outcome.seen = Seen(
+                truth,
+                records,
+                journal,
+                victim.spool,
+                facts=await _facts(victim),
+                away=victim.away,
+                joins=joins,
+                unheard=stage.unheard,
+                silent=stage.silent,
+                section_s=scenario.section_s,
+            )
             if scenario.judge is not None:
                 outcome.account = await asyncio.to_thread(scenario.judge, stage, outcome.seen)
             else:
                 outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
+            outcome.account.faults += await _verify(victim)
             if undisturbed is not None:
                 outcome.account.faults += compare(outcome.seen, undisturbed, outcome.account.unreached)
         except Exception as error:  # whatever it is, it is that run's outcome
             outcome.account.faults.append(f"{type(error).__name__}: {error}")
             with contextlib.suppress(Exception):
                 outcome.story = victim.log
-            await victim.kill()
         finally:
-            if victim._keeper is not None:
-                victim._keeper.cancel()
-                await asyncio.gather(victim._keeper, return_exceptions=True)
-            await victim.kill()
+            await victim.leave()
     outcome.steps = {life: [label for _, label in victim.steps_of(life)] for life in range(1, victim.life + 1)}
     outcome.kills = victim.killed
     if outcome.faults:
@@ -316,6 +219,21 @@ async def observed(net: Network) -> Truth:
     return observe(net.pbx.events(), net.phones.events())
 
 
+async def _facts(victim: Victim) -> Sequence[NumberedFact]:
+    """All of them, once the daemon has ended."""
+    store = await SqliteStore.open(victim.work / "recbridge.db", "test")
+    try:
+        return await store.facts_after(FactNumber(0), 100_000)
+    finally:
+        await store.close()
+
+
+async def _verify(victim: Victim) -> list[str]:
+    """What `recbridge verify` finds in the chain of facts and in the files."""
+    code, out, err = await victim.command("verify")
+    return [f"recbridge verify: {out}{err}"] * (code != 0)
+
+
 async def _settled(stage: Stage, truth: Truth) -> tuple[dict[str, Sequence[Row]], Sequence[Row]]:
     """All records and the journal, once the daemon has no call left and every section is final."""
     recorded = {Path(monitor.path).name.rsplit("_", 2)[0] for monitor in truth.monitors}
@@ -329,7 +247,7 @@ async def _settled(stage: Stage, truth: Truth) -> tuple[dict[str, Sequence[Row]]
         final = all(one["state"] in _FINAL for ones in records.values() for one in ones)
         now = (len(calls), len(journal), final, stage.daemon.life)
         # Twice the same: what is decided last has been kept, and a kill that it met is over.
-        if not calls and final and now == before and stage.daemon._up.is_set():
+        if not calls and final and now == before and stage.daemon.is_up:
             return records, journal
         if asyncio.get_running_loop().time() > deadline:
             return records, journal  # the account says what is open
