@@ -1,5 +1,6 @@
 """What a run kept of its talks, by Asterisk's own events and the WAVs, and what of it is wrong."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ BEGIN_S = 0.5
 """What a talk may take until its MixMonitor runs, where the daemon is up: it takes 1 ms on an idle machine."""
 SHIFT_S = 0.2
 _ALONE = "are recorded without a talk that is covered"
+_OVERLAP = re.compile(r"record the same ([0-9.]+) s$")
 _ONCE = frozenset(
     {
         FactKind.CALL_BEGAN,
@@ -101,6 +103,7 @@ def account(seen: Seen, rules: Sequence[Rule]) -> Account:
         truth, ours = covered(seen.truth, rule), found.of(rule.id)
         # What is recorded without a talk is looked for below, where it is known when the daemon was away.
         made.faults += [fault for fault in judge(truth, ours).faults if not fault.endswith(_ALONE)]
+        made.faults = [fault for fault in made.faults if not _both_ran(seen, fault)]
         made.faults += _alone(seen, truth, ours.sections)
         for talk in truth.talks:
             hole_s, kept_s, lost = _look(seen, truth, talk, ours.sections)
@@ -157,7 +160,7 @@ def _name(record_id: str, one: Row) -> str:
 
 
 def _ended(truth: Truth, monitor: Monitor, sections: Sequence[Section]) -> float:
-    """When it ended: the event of an end does not say which MixMonitor of the leg it was, but the file's length does."""
+    """When it ended. The event does not say which MixMonitor of the leg it was of, but the file's length does."""
     name = Path(monitor.path).with_suffix("").name
     section = next((one for one in sections if one.name == name), None)
     return section.stopped if section is not None else truth.ended(monitor, monitor.began)
@@ -256,6 +259,12 @@ def _alone(seen: Seen, truth: Truth, sections: Sequence[Section]) -> list[str]:
         if alone_s:
             faults.append(f"{section.name}: {alone_s:.1f} s {_ALONE}")
     return faults
+
+
+def _both_ran(seen: Seen, fault: str) -> bool:
+    """Whether two sections overlap because nobody was there to stop the first one."""
+    found = _OVERLAP.search(fault)
+    return found is not None and any(float(found[1]) < back - began + BEGIN_S for began, back in seen.away)
 
 
 def _twice(seen: Seen) -> list[str]:
