@@ -39,3 +39,18 @@ def alone(database: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_taken(database: Path) -> bool:
+    """Whether a daemon runs with this database, as far as we may see. Makes no file."""
+    try:
+        descriptor = os.open(lock_of(database), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

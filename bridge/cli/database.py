@@ -7,7 +7,10 @@ from pathlib import Path
 
 from bridge.config import Config
 from bridge.core.access import Token
+from bridge.core.errors import StoreError
+from bridge.lock import is_taken
 from bridge.storage.database import SqliteStore
+from bridge.storage.reading import is_older
 
 
 @contextlib.asynccontextmanager
@@ -18,6 +21,9 @@ async def opened(config: Config) -> AsyncIterator[SqliteStore]:
     -wal and -shm to the database's owner.)
     """
     path = config.database
+    # What it then writes would not be of the new schema: facts without a hash.
+    if is_taken(path) and is_older(path):
+        raise StoreError(f"database {path}: the daemon that runs is of an older recbridge: restart it", reason="older")
     made = _is_missing(path)
     store = await SqliteStore.open(path, config.systemname)
     try:

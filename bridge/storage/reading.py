@@ -29,6 +29,15 @@ def opened_to_read(path: Path) -> Iterator[sqlite3.Connection]:
         raise store_error(error, path) from error
 
 
+def is_older(path: Path) -> bool:
+    """Whether opening it for the store would bring it to this code's schema; False where it cannot be read at all."""
+    try:
+        with opened_to_read(path):
+            return False
+    except StoreError as error:
+        return error.details.get("reason") == "older"
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
