@@ -38,7 +38,12 @@ SELECT number, fact_personal.name, value FROM facts JOIN fact_personal ON fact =
 WHERE call_id = CAST(? AS TEXT) AND value IS NOT NULL ORDER BY number
 """
 RUNS = "SELECT count(*) AS count FROM running_calls WHERE call_id = CAST(? AS TEXT)"
-JOINED = "SELECT data ->> 'joined' AS joined FROM facts WHERE call_id = CAST(? AS TEXT) AND kind = 'call.joined'"
+BEGAN = "SELECT min(at) AS at FROM facts WHERE call_id = CAST(? AS TEXT) AND kind = 'call.began'"
+# The calls that became this one, and the one that it became: by facts_joined (without + not searched, measured).
+JOINED = """
+SELECT data ->> 'joined' AS joined FROM facts WHERE call_id = CAST(?1 AS TEXT) AND kind = 'call.joined'
+UNION SELECT call_id FROM facts WHERE data ->> 'joined' = +CAST(?1 AS TEXT) AND kind = 'call.joined'
+"""
 RECORDS_OF_CALL = "SELECT DISTINCT record_id FROM sections WHERE call_id = CAST(? AS TEXT)"
 
 # Where somebody is found: all numbers that are kept, and the calls with one of them.

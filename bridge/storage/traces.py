@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId
 from bridge.core.records import Cdr, NumberedEntry, Section
@@ -15,13 +16,17 @@ from bridge.storage.values import time_out
 
 @dataclass(frozen=True, slots=True)
 class KeptRows:
-    """The rows of one call; `cdrs` and the facts' `personal` values by their numbers. `runs`: it goes on."""
+    """The rows of one call; `cdrs` and the facts' `personal` values by their numbers.
+
+    `began_at` is when its first fact says that it began, if there is one. `runs`: it goes on.
+    """
 
     call_ids: frozenset[CallId]
     cdrs: dict[int, Cdr]
     entries: Sequence[NumberedEntry]
     personal: dict[FactNumber, dict[str, str]]
     sections: Sequence[Section]
+    began_at: datetime | None
     runs: bool
 
     def trace(self) -> CallTrace | None:
@@ -31,6 +36,8 @@ class KeptRows:
         times += [(one.entry.started_at, one.entry.started_at) for one in self.entries]
         if not times:
             return None
+        if self.began_at is not None:
+            times.append((self.began_at, self.began_at))
         numbers = {number for cdr in self.cdrs.values() for number in (cdr.source_number, cdr.destination_number)}
         numbers |= {cdr.dialed for cdr in self.cdrs.values()}
         numbers |= {number for one in self.entries for number in (one.entry.number, one.entry.extension)}
@@ -74,15 +81,18 @@ async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | Non
     entries: list[NumberedEntry] = []
     sections: list[Section] = []
     personal: dict[FactNumber, dict[str, str]] = {}
+    began: list[int] = []
     runs = False
     for one in sorted(call_ids):
         entries += [rows.entry_of(row) for row in await store.select(sql.ENTRIES_OF_CALL, one)]
         sections += [rows.section_of(row) for row in await store.select(sql.SECTIONS_OF_CALL, one)]
         for row in await store.select(sql.PERSONAL_OF_CALL, one):
             personal.setdefault(FactNumber(row["number"]), {})[row["name"]] = row["value"]
+        began += [row["at"] for row in await store.select(sql.BEGAN, one) if row["at"] is not None]
         ((count,),) = await store.select(sql.RUNS, one)
         runs = runs or count > 0
-    return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, runs)
+    began_at = time_out(min(began)) if began else None
+    return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, began_at, runs)
 
 
 async def _cdr(store: SqliteStore, row: sqlite3.Row) -> Cdr:

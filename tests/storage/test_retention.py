@@ -12,9 +12,9 @@ import structlog
 
 from bridge.core.errors import MediaError, StoreError
 from bridge.core.ids import CallId, Identity, RecordId
-from bridge.core.records import FactKind, SectionState
+from bridge.core.records import Fact, FactKind, SectionState
 from bridge.core.retention import Hold, Target, Totals
-from bridge.core.store import PutDemand, PutHold, PutPause, PutSection
+from bridge.core.store import AppendFact, PutDemand, PutHold, PutPause, PutSection
 from bridge.storage import orphans
 from bridge.storage.turns import batch_turn, run_turn
 from tests.storage import kept
@@ -114,6 +114,26 @@ async def test_a_call_that_was_joined_with_another_is_covered_by_its_numbers(her
     await here.call(kept.cdr(record_ids=(kept.RECORD, "8-8_8-9")))
     await here.store.commit([PutHold(a_hold(number="+4973112345"))])
     assert (await here.retention.asked_for([joined])).held == {"h1": 1}
+
+
+@pytest.mark.parametrize("target", [{"call_id": kept.CALL}, {"record_id": kept.RECORD}])
+async def test_a_call_that_has_become_another_which_still_runs_is_covered_by_that_ones_holds(
+    here: House, target: dict[str, object]
+) -> None:
+    gone = CallId("8.8")
+    await here.section(1)
+    section = await here.section(1, record_id=RecordId("8-8_8-9"), call_id=gone, path="2026/08/01/8-8_8-9_1_001.wav")
+    joined = Fact(FactKind.CALL_JOINED, kept.NOON, call_id=kept.CALL, data={"joined": gone})
+    await here.store.commit([AppendFact(joined), PutHold(a_hold(**target))])
+    assert (await here.retention.asked_for([section])).held == {"h1": 1}
+
+
+async def test_a_call_without_its_cdr_began_with_its_first_fact(here: House) -> None:
+    """It rang before it was recorded."""
+    section = await here.section(1)
+    rang = Fact(FactKind.CALL_BEGAN, kept.NOON - timedelta(minutes=5), call_id=kept.CALL)
+    await here.store.commit([AppendFact(rang), PutHold(a_hold(until=kept.NOON - timedelta(minutes=3)))])
+    assert (await here.retention.asked_for([section])).held == {"h1": 1}
 
 
 async def test_a_section_whose_call_is_not_known_yet_is_kept_by_any_number(here: House) -> None:

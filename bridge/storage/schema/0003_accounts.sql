@@ -108,6 +108,7 @@ CREATE TABLE erasure_calls (
 
 -- What a call's facts know of people, and whose file must be gone by now.
 CREATE INDEX facts_call ON facts (call_id) WHERE call_id IS NOT NULL;
+CREATE INDEX facts_joined ON facts (data ->> 'joined') WHERE kind = 'call.joined';
 CREATE INDEX sections_call ON sections (call_id);
 CREATE INDEX sections_deleted ON sections (deleted_at) WHERE deleted_at IS NOT NULL;
 
