@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-matrix test-faults lint unit install clean network bench
 
 demo: install
-	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot)
+	@$(BIN)/python -m tests.demo $(if $(ONESHOT),--oneshot) $(if $(PULL),--pull $(PULL))
 
 test: install lint unit
 
@@ -20,7 +20,7 @@ unit: install
 test-matrix: install
 	RECBRIDGE_SUITE=bullseye $(BIN)/python -m pytest tests/flows $(ARGS)
 
-# Hundreds of kills and other faults, a quarter of an hour; writes tests/faults/RESULTS.md (FAULTS="--only cut" for a part).
+# Hundreds of kills and other faults, a quarter of an hour; writes CONTRIBUTING's table (FAULTS="--only cut" for a part).
 test-faults: install
 	@$(BIN)/python -m tests.faults $(FAULTS)
 

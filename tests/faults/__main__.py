@@ -17,7 +17,8 @@ from tests.faults.injected import inject
 from tests.faults.kills import kill
 from tests.faults.scenarios import SCENARIOS
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
+BEGIN, END = "<!-- faults -->\n", "<!-- /faults -->"
 
 
 async def main() -> int:
@@ -52,9 +53,18 @@ async def main() -> int:
     for one in bad:
         say(one)
     if not options.only:
-        RESULTS.write_text(table)
+        write(table)
     say(f"the logs of what went wrong are in {work}" if bad else "nothing was lost")
     return 1 if bad else 0
+
+
+def write(table: str) -> None:
+    """Put the table in the place of the one before."""
+    head, begin, rest = CONTRIBUTING.read_text().partition(BEGIN)
+    before, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{CONTRIBUTING} has no place for the table: {before[:40]}")
+    CONTRIBUTING.write_text(f"{head}{BEGIN}{table}{END}{tail}")
 
 
 def say(words: str) -> None:

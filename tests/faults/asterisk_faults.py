@@ -31,13 +31,15 @@ async def stopped(stage: Stage, *, for_s: float) -> None:
 
 def judge_stopped(_: Stage, seen: Seen) -> Account:
     """One section, as long as its MixMonitor's file; nobody spoke to an Asterisk that stood still."""
-    made = Account(sections=1, written_s=3.5)
+    made = Account(sections=1)
     stored = [(record_id, one) for record_id, ones in seen.records.items() for one in ones if one["state"] == "stored"]
     made.kept = len(stored)
     made.faults += [f"{len(stored)} sections are stored of one call"] * (len(stored) != 1)
     for record_id, one in stored:
         made.playable_s += one["duration"]
         path = next(seen.spool.rglob(f"{record_id}_{one['ruleId']}_{one['file']:03d}.wav"))
+        frames, rate = tones.samples(path)
+        made.written_s += len(frames) / rate
         heard = tones.seconds(path)
         made.faults += [f"{party} is heard for {heard.get(party, 0)} s only" for party in ("alice", "bob")
                         if heard.get(party, 0) < 3]  # fmt: skip
