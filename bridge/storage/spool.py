@@ -103,7 +103,8 @@ class Spool:
             if lost is not None:
                 return SpoolLook(self._unmounted(lost))
             room = os.statvfs(self._local)
-            space = Space(room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize)
+            # Disks without a size of their own say 0 of 0.
+            space = Space(room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize) if room.f_blocks else None
             if room.f_flag & os.ST_RDONLY:
                 return SpoolLook(self._not_written(OSError(errno.EROFS, os.strerror(errno.EROFS))), space=space)
         except (FileNotFoundError, NotADirectoryError):
@@ -121,6 +122,8 @@ class Spool:
                 file.write(bytes(_BLOCK))
         except OSError as error:
             return SpoolLook(self._not_written(error), space=space)
+        if space is None:
+            return SpoolLook()
         if space.free_bytes < _FLOOR_BYTES:
             return SpoolLook(self._full(f"{in_words(space.free_bytes)} left"), space=space)
         return SpoolLook(warning=self._low(space), space=space)
@@ -153,8 +156,8 @@ class Spool:
         if error.errno == errno.EROFS:
             return NotReady(
                 "spool-read-only",
-                f"spool {self._local} is read-only: after an error of the disk Linux makes it so (see `dmesg`); check "
-                "it and mount it for writing",
+                f"spool {self._local} is read-only: after an error of its disk Linux makes it so (see `dmesg`: check "
+                "it, mount it for writing), and a systemd unit does where `ReadWritePaths` does not name it",
             )
         return self._not_writable(error)
 

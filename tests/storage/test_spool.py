@@ -229,6 +229,13 @@ def test_a_disk_without_a_byte_or_a_file_left_is_full(folder: Path) -> None:
 
 
 @mounting
+def test_a_disk_without_a_size_is_never_full(folder: Path) -> None:
+    with tmpfs(folder, 0):
+        look = spool_at(folder).look()
+    assert (look.problem, look.warning, look.space) == (None, None, None)
+
+
+@mounting
 def test_a_disk_that_became_read_only_is_named(folder: Path) -> None:
     with tmpfs(folder, 32 * MB, "ro"):
         problem = spool_at(folder).problem()
