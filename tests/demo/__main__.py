@@ -58,6 +58,24 @@ async def simulated_calls(simulator: Simulator) -> None:
         await script(simulator, _TALK_S)
 
 
+async def pull_the_plug(daemon: Daemon, times: int, placing: "asyncio.Future[None]") -> None:
+    """In as many of the calls kill the daemon (SIGKILL) once it records, and start it again."""
+    told: set[str] = set()
+    while len(told) < times and not placing.done():
+        _, calls = await daemon.get("/api/v1/calls")
+        recorded = [
+            one["callId"] for one in calls["items"] if any(rule["state"] == "recording" for rule in one["rules"])
+        ]
+        if recorded and recorded[0] not in told:
+            told.add(recorded[0])
+            await asyncio.sleep(1)  # the longer it has run, the more there is to lose
+            await daemon.kill()
+            say("  the daemon is killed …")
+            await daemon.start()
+            say("  … and is up again")
+        await asyncio.sleep(0.1)
+
+
 async def rows(daemon: Daemon) -> list[tuple[str, ...]]:
     """A line for each section: who with whom, which rule, how long, who is heard, where the WAV lies."""
     found: dict[str, Mapping[str, Any]] = {}
@@ -102,20 +120,20 @@ async def show(daemon: Daemon) -> int:
     return 1
 
 
-async def run(*, oneshot: bool) -> int:
+async def run(*, oneshot: bool, pulls: int) -> int:
     """The demo, from start to Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     work = Path(tempfile.mkdtemp(prefix="recbridge-demo-"))
     try:
-        return await network_and_calls(work, stop, oneshot=oneshot)
+        return await network_and_calls(work, stop, oneshot=oneshot, pulls=pulls)
     finally:
         if not oneshot:
             shutil.rmtree(work, ignore_errors=True)
 
 
-async def network_and_calls(work: Path, stop: asyncio.Event, *, oneshot: bool) -> int:
+async def network_and_calls(work: Path, stop: asyncio.Event, *, oneshot: bool, pulls: int) -> int:
     """The real network where it can be had, else the simulator; the exit code."""
     try:
         say("Asterisk: looking for one of our own, or building it (half a minute the first time) …")
@@ -124,24 +142,29 @@ async def network_and_calls(work: Path, stop: asyncio.Event, *, oneshot: bool) -
         say(f"No real Asterisk here: {error}. The built-in simulator acts the calls instead.")
         async with Simulator(spool=work / "spool") as simulator:
             daemon = Daemon(work / "bridge", simulator.port, work / "spool")
-            return await act(daemon, simulated_calls(simulator), stop, oneshot=oneshot)
+            return await act(daemon, simulated_calls(simulator), stop, oneshot=oneshot, pulls=pulls)
     async with Network(work=work / "net") as net:
         daemon = Daemon(work / "bridge", net.pbx_ami_port, net.spool)
-        return await act(daemon, real_calls(net), stop, oneshot=oneshot)
+        return await act(daemon, real_calls(net), stop, oneshot=oneshot, pulls=pulls)
 
 
-async def act(daemon: Daemon, calls: Coroutine[Any, Any, None], stop: asyncio.Event, *, oneshot: bool) -> int:
+async def act(
+    daemon: Daemon, calls: Coroutine[Any, Any, None], stop: asyncio.Event, *, oneshot: bool, pulls: int
+) -> int:
     """Run the daemon, place the calls, show the table, and stay up unless told not to."""
     async with daemon:
         say(f"recbridge is up: {daemon.url}")
         placing = asyncio.ensure_future(calls)
+        pulling = asyncio.ensure_future(pull_the_plug(daemon, pulls, placing))
         stopped = asyncio.ensure_future(stop.wait())
         await asyncio.wait({placing, stopped}, return_when="FIRST_COMPLETED")
         if not placing.done():
             placing.cancel()
-            await asyncio.gather(placing, return_exceptions=True)
+            pulling.cancel()
+            await asyncio.gather(placing, pulling, return_exceptions=True)
             return 130
         placing.result()
+        await pulling
         code = await show(daemon)
         if oneshot:
             say(f"\nNothing is left running; the files are still in {daemon.work.parent}.")
@@ -156,9 +179,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--oneshot", action="store_true", help="end after the table")
+    parser.add_argument("--pull", type=int, default=0, metavar="N", help="kill the daemon in N of the three calls")
     options = parser.parse_args()
     try:
-        code = asyncio.run(run(oneshot=options.oneshot))
+        code = asyncio.run(run(oneshot=options.oneshot, pulls=min(options.pull, 3)))
     except (AsteriskError, DaemonError) as error:
         sys.exit(f"demo: {error}")
     sys.exit(code)
