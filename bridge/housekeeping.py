@@ -80,23 +80,16 @@ class Housekeeping:
 
     async def _delete(self) -> None:
         plan = await self._retention.expired(self._keep)
-        pending = await self._erasing.pending()
-        going = set(plan.going)
-        totals = plan.totals
-        for erasure in pending:
-            sections = await self._erasing.sections_of(await self._erasing.calls_left(erasure))
-            asked = await self._retention.asked_for([one for one in sections if one.key not in going])
-            going |= set(asked.going)
-            totals += asked.totals
-        if going and not at_most_half(totals, await self._retention.stored()):
-            self._refuse(totals)
+        whole = await self._erasing.with_pending(plan)
+        if whole.going and not at_most_half(whole.totals, await self._retention.stored()):
+            self._refuse(whole.totals)
             return
         self.warning = None
         if plan.going:
             order = Order("retention", NOBODY, "", self._keep)
             done = await self._retention.delete(plan.going, order, _PAUSE_S)
             log.info("retention", sections=done.count, bytes=done.size_bytes, held=sum(plan.held.values()))
-        for erasure in pending:
+        for erasure in await self._erasing.pending():
             await self._erasing.work_off(erasure, _PAUSE_S)
 
     def _refuse(self, totals: Totals) -> None:

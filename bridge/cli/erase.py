@@ -72,9 +72,10 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
             plan = await retention.asked_for(await store.sections_of(target.record_id))
         else:
             plan = await retention.asked_for(await erasing.sections_of([CallId(str(target.call_id))]))
-        half = at_most_half(plan.totals, await retention.stored())
+        whole = await erasing.with_pending(plan) if args.expired else plan
+        half = at_most_half(whole.totals, await retention.stored())
         backups = sorted(str(one) for one in config.database.parent.glob(f"{config.database.name}.*.bak"))
-        told = _described(plan, calls, within_half=half) | {"backups": backups if person is not None else []}
+        told = _described(whole, calls, within_half=half) | {"backups": backups if person is not None else []}
         if not args.json or args.dry_run:
             _tell(told, as_json=args.json)
         if args.dry_run:
@@ -91,7 +92,7 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
             erased = Erased(await retention.delete(plan.going, order), 0, 0, clean=True)
         if args.expired:
             for pending in await erasing.pending():
-                await erasing.work_off(pending)
+                erased += await erasing.work_off(pending)
         _tell_done(erased, told, as_json=args.json)
         return 0 if erased.clean else 1
 

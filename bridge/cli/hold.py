@@ -100,7 +100,7 @@ async def _release(config: Config, hold_id: str, who: str, why: str) -> Hold:
 
 
 async def _keep(config: Config, hold: Hold, kind: FactKind) -> None:
-    """On return what is being deleted just now knows of it, too."""
+    """Between two batches of deletions: what it covers was deleted before it, or is not."""
     released = hold.released_at is not None
     who, why = (hold.released_by, hold.released_why) if released else (hold.who, hold.why)
     target = hold.target
@@ -117,10 +117,8 @@ async def _keep(config: Config, hold: Hold, kind: FactKind) -> None:
         },
         personal={"who": who, "words": why, **{name: value for name, value in named.items() if value is not None}},
     )
-    async with opened(config) as store:
+    async with opened(config) as store, batch_turn(config.database):
         await store.commit([PutHold(hold), AppendFact(fact)])
-        async with batch_turn(config.database):
-            pass
 
 
 def described(hold: Hold) -> dict[str, Any]:

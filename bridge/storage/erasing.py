@@ -50,6 +50,11 @@ class Erased:
     left: int
     clean: bool
 
+    def __add__(self, other: "Erased") -> "Erased":
+        return Erased(
+            self.totals + other.totals, self.calls + other.calls, self.left + other.left, self.clean and other.clean
+        )
+
 
 class Erasing:
     """Finds a person and erases it, with a Retention's hands; `systemname` stamps the rows."""
@@ -124,6 +129,18 @@ class Erasing:
     async def pending(self) -> list[Erasure]:
         """The requests that are not done, oldest first. Raises StoreError."""
         return [hold_rows.erasure_of(row) for row in await self._store.select(sql.ERASURES)]
+
+    async def with_pending(self, plan: Plan) -> Plan:
+        """What would go by a plan, and by all requests that wait: what one run deletes. Raises StoreError."""
+        whole = replace(plan, going=list(plan.going), held=plan.held.copy())
+        going, holds = set(plan.going), await self._retention.holds()
+        for erasure in await self.pending():
+            for section in await self.sections_of(await self.calls_left(erasure)):
+                verdict = await self._retention.judged(section, holds, timedelta(0))
+                if verdict.may_go and section.key not in going:
+                    going.add(section.key)
+                    whole.add(section, verdict)
+        return whole
 
     async def calls_left(self, erasure: Erasure) -> list[CallId]:
         """The calls in which something still kept the person when it was last looked. Raises StoreError."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import structlog
 
 from bridge.cli.main import main
 from bridge.core.records import FactKind
-from bridge.storage.turns import run_turn
+from bridge.storage.turns import batch_turn, run_turn
 from tests.storage import kept
 from tests.storage.spools import AUDIO, House, house
 
@@ -150,6 +151,36 @@ def test_a_hold_keeps_and_is_named_and_its_release_lets_go(config: Path, capsys:
         (hold["id"], "eve", "+49 731*"),
         (hold["id"], "adam", "+49 731*"),
     ]
+
+
+def test_a_hold_is_set_between_two_batches_so_that_nothing_of_it_is_deleted_after_its_fact(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.cli.hold.batch_turn", partial(batch_turn, wait_s=0.1))
+    add = ("hold", "add", "--number", "+4973112345", "--why", "case 17")
+
+    async def while_a_batch_is_in_hand(here: House) -> tuple[str, int]:
+        async with batch_turn(here.database):
+            said = await asyncio.to_thread(refused, config, capsys, *add)
+        return said, len(await here.store.holds())
+
+    said, holds = inside(config, while_a_batch_is_in_hand)
+    assert ("try again" in said, holds) == (True, 0)
+    assert main([*add, "--config", str(config)]) == 0
+
+
+def test_requests_that_have_waited_count_for_the_half_too(config: Path, capsys: Capture) -> None:
+    """The two old ones are the half; what a hold has kept so far is more."""
+    inside(config, two_old_and_three_young)
+    held = says(config, capsys, "hold", "add", "--number", "+33", "--why", "case 17")["id"]
+    says(config, capsys, "erase", "--number", "+33", "--why", "request 4", "--yes")
+    says(config, capsys, "hold", "release", held, "--why", "over")
+    expired = ("erase", "--expired", "--why", "room", "--yes")
+    assert says(config, capsys, *expired, "--dry-run")["sections"] == 5
+    assert "--force" in refused(config, capsys, *expired)
+    assert files(config) == 5
+    assert says(config, capsys, *expired, "--force")["done"]["sections"] == 5
+    assert files(config) == 0
 
 
 def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
