@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,8 @@ def test_no_two_facts_have_the_same_form(
 def test_every_value_counts(name: str) -> None:
     value = getattr(FACT, name)
     other = b"x" if value is None or isinstance(value, bytes) else value + 1
-    assert canonical(replace(FACT, **{name: other}), []) != canonical(FACT, [])
+    changed: dict[str, Any] = {name: other}
+    assert canonical(replace(FACT, **changed), []) != canonical(FACT, [])
 
 
 def test_texts_that_run_into_each_other_are_told_apart() -> None:
