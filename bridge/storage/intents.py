@@ -66,6 +66,7 @@ class IntentsFile:
         self._descriptor: int | None = None
         self._end = len(_FIRST_LINE)
         self._broken = False
+        self._unread = 0
 
     def append(self, intents: Sequence[Intent]) -> None:
         """Add them; on return they are on disk. Raises OSError; then nothing of them is there."""
@@ -103,12 +104,14 @@ class IntentsFile:
                 if intent is not None:
                     found.append(intent)
                     count += len(intent.changes)
+        if offset >= self._unread:
+            self._unread = 0
         return found, offset
 
     def clear(self) -> None:
-        """Empty it; on return that is on disk. What could not be read is moved aside. Raises OSError."""
+        """Empty it; on return that is on disk. What could not be read, or was not, is moved aside. Raises OSError."""
         descriptor = self._opened()
-        if self._broken:
+        if self._broken or self._unread:
             self._move_aside()
             self._opened()
             return
@@ -163,6 +166,8 @@ class IntentsFile:
                 strange += intent_of(text) is None
                 self._broken |= torn > 0 or stripped != line
                 self._end = offset
+        # What is there before we write: where it ends.
+        self._unread = self._end if self._end > len(_FIRST_LINE) else 0
         self._broken |= strange > 0
         if self._broken:
             what = "what can be read of it is taken in, then it is moved aside"

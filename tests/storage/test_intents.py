@@ -210,6 +210,25 @@ def test_what_was_overwritten_hides_nothing_else_and_is_moved_aside(at: int, gar
             assert found == intents(10)
 
 
+@pytest.mark.parametrize("read", [0, 1], ids=["nothing", "some"])
+def test_what_an_earlier_run_left_and_nobody_has_read_is_moved_aside_not_emptied(
+    path: Path, logged: list[Any], read: int
+) -> None:
+    written(path, intents(3))
+    before = path.read_bytes()
+    file = IntentsFile(path, noon)
+    if read:
+        file.read(0, 1)  # the disk says no to the next
+    file.append(intents(1, first=4))
+    file.clear()
+    file.append(intents(1, first=5))
+    file.close()
+    (aside,) = path.parent.glob("*.broken-*")
+    assert aside.read_bytes().startswith(before.rstrip(b"\0"))
+    assert opened_again(path) == intents(1, first=5)
+    assert events(logged) == ["intents-moved-aside"]
+
+
 @pytest.mark.parametrize("content", [b"\xff" * 5000, b"{}\n" * 9, os.urandom(1000), b"x"])
 def test_a_file_of_somebody_else_is_moved_aside(path: Path, content: bytes, logged: list[Any]) -> None:
     path.write_bytes(content)
