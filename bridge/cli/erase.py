@@ -74,7 +74,9 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
             plan = await retention.asked_for(await erasing.sections_of([CallId(str(target.call_id))]))
         whole = await erasing.with_pending(plan) if args.expired else plan
         half = at_most_half(whole.totals, await retention.stored())
-        backups = sorted(str(one) for one in config.database.parent.glob(f"{config.database.name}.*.bak"))
+        name = config.database.name
+        left = [*config.database.parent.glob(f"{name}.*.bak"), *config.database.parent.glob(f"{name}.intents.broken-*")]
+        backups = sorted(map(str, left))
         told = _described(whole, calls, within_half=half) | {"backups": backups if person is not None else []}
         if not args.json or args.dry_run:
             _tell(told, as_json=args.json)
@@ -165,4 +167,4 @@ def _tell_done(erased: Erased, told: dict[str, Any], *, as_json: bool) -> None:
     if not erased.clean:
         print("what was erased still stands in the database's WAL: restart recbridge", file=sys.stderr)
     for backup in told["backups"]:
-        print(f"a backup that we leave to you, with what it knows: {backup}", file=sys.stderr)
+        print(f"a copy that we leave to you, with what it knows: {backup}", file=sys.stderr)

@@ -232,11 +232,14 @@ def test_a_user_is_known_by_users_yml_and_backups_are_named(config: Path, capsys
     inside(config, a_call)
     backup = config.parent / "x.db.v2-20260801T000000.000000Z.bak"
     backup.touch()
+    aside = config.parent / "x.db.intents.broken-20260801T000000Z"
+    aside.touch()
     capsys.readouterr()
     argv = ["erase", "--user", "alice", "--why", "has left", "--yes", "--force", "--config", str(config)]
     assert main(argv) == 0
     printed = capsys.readouterr()
     assert str(backup) in printed.err
+    assert str(aside) in printed.err
     assert "erased from 6 calls; 0 wait" in printed.out
     assert b"Alice Quokka" not in (config.parent / "x.db").read_bytes()
     assert backup.exists()
