@@ -100,7 +100,7 @@ def account(seen: Seen, rules: Sequence[Rule]) -> Account:
     made.playable_s = sum(len(section.samples) / section.rate for section in found.sections)
     made.written_s = sum(_ended(seen.truth, monitor, found.sections) - monitor.began for monitor in seen.truth.monitors)
     for rule in rules:
-        truth, ours = covered(seen.truth, rule), found.of(rule.id)
+        truth, ours = _of_rule(covered(seen.truth, rule), rule), found.of(rule.id)
         # What is recorded without a talk is looked for below, where it is known when the daemon was away.
         made.faults += [fault for fault in judge(truth, ours).faults if not fault.endswith(_ALONE)]
         made.faults = [fault for fault in made.faults if not _both_ran(seen, fault)]
@@ -108,7 +108,7 @@ def account(seen: Seen, rules: Sequence[Rule]) -> Account:
         for talk in truth.talks:
             hole_s, kept_s, lost = _look(seen, truth, talk, ours.sections)
             made.hole_s += hole_s
-            made.unreached += hole_s > 0 and kept_s == 0
+            made.unreached += (hole_s > 0 and kept_s == 0) or _unseen(seen, talk)
             made.faults += [f"{rule.label}, {words}" for words in lost]
     made.faults += _heard_in_silence(seen, found.sections)
     return made
@@ -153,6 +153,12 @@ def _blurred(seen: Seen) -> bool:
     """Whether a talk began or ended, or somebody came into a queue, while the daemon was away."""
     moments = [at for talk in seen.truth.talks for one in talk.stretches for at in (one.began, one.ended)]
     return any(began - BEGIN_S < at < back + BEGIN_S for at in (*moments, *seen.joins) for began, back in seen.away)
+
+
+def _of_rule(truth: Truth, rule: Rule) -> Truth:
+    """The rule's own MixMonitors, by their files' names."""
+    ours = [one for one in truth.monitors if Path(one.path).stem.split("_")[-2] == str(rule.id)]
+    return replace(truth, monitors=ours)
 
 
 def _name(record_id: str, one: Row) -> str:

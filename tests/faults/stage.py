@@ -107,6 +107,7 @@ class Stage:
                 calls = (await self.get("/api/v1/calls"))["items"]
                 if any(rule["state"] == state for call in calls for rule in call["rules"]):
                     return
+                await self.daemon.until_up()  # before that it may answer, and have no connection to Asterisk
                 with contextlib.suppress(aiohttp.ClientError):
                     async with self.daemon.session.post(
                         f"{self.daemon.url}/api/v1/monitor/{verb}",
