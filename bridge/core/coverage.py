@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from bridge.core.accounts import FAULTS, Account, Reason, SectionAccount, Span, TalkAccount
-from bridge.core.ids import RuleId
+from bridge.core.ids import RuleId, TalkId
 from bridge.core.records import Cdr, FactKind, NumberedFact, SectionState
 
 WORTH_S: Final = 1.0
@@ -273,18 +273,23 @@ def cover(account: Account, away: Sequence[Away]) -> CallCoverage:
     # Asterisk's end is that of all its talks, though we hear of it only when it is there again.
     gone = [_Piece(_us(one.began_at), _us(one.ended_at), 0, None) for one in away if one.restarted and one.ended_at]
     rule_ids = sorted({span.rule_id for span in account.spans if span.rule_id is not None})
+    spans: dict[TalkId, list[Span]] = {talk.talk_id: [] for talk in account.talks}
+    for span in account.spans:
+        spans[span.talk_id].append(span)
     rules = []
-    by_talk: dict[str, list[_Piece]] = {}
+    by_talk: dict[TalkId, list[_Piece]] = {}
     for rule_id in (*rule_ids, *([] if rule_ids or not account.talks else [None])):
-        sections = [section for section in account.sections if section.rule_id == rule_id]
+        sections: dict[TalkId, list[SectionAccount]] = {talk.talk_id: [] for talk in account.talks}
+        for section in account.sections:
+            if section.rule_id == rule_id:
+                sections[section.talk_id].append(section)
         pieces: list[_Piece] = []
         for talk in account.talks:
-            spans = [span for span in account.spans if span.talk_id == talk.talk_id]
-            evidence = _evidence([one for one in sections if one.talk_id == talk.talk_id], away)
-            said = list(_without(_answers(_held(_extent(talk), rule_id, spans), evidence), gone))
+            evidence = _evidence(sections[talk.talk_id], away)
+            said = list(_without(_answers(_held(_extent(talk), rule_id, spans[talk.talk_id]), evidence), gone))
             by_talk.setdefault(talk.talk_id, []).extend(said)
             pieces += said
-        rules.append(RuleCoverage(rule_id, *_sums(pieces), sections=len(sections)))
+        rules.append(RuleCoverage(rule_id, *_sums(pieces), sections=sum(map(len, sections.values()))))
     best = [
         _Piece(here, there, 0, piece.reason)
         for talk in account.talks

@@ -9,7 +9,7 @@ from bridge.core.coverage import CallCoverage, Sums, Tally, away_times, cover
 from bridge.core.store import Store
 from bridge.core.views import epoch_ms
 
-_PAGE = 100
+_PAGE = 20
 """Some 10 ms of work without a break."""
 
 Json = dict[str, Any]

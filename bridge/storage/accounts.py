@@ -174,13 +174,17 @@ def page(
     spans: Sequence[sqlite3.Row],
     sections: Sequence[sqlite3.Row],
 ) -> list[Account]:
-    """Accounts out of the rows of one page."""
+    """Accounts out of the rows of one page; what was kept between its reads is left out."""
     found = {row["id"]: Account(row["id"], cdr_of(row), [], [], []) for row in cdrs}
     kept: dict[int, tuple[list[TalkAccount], list[Span], list[SectionAccount]]] = {id_: ([], [], []) for id_ in found}
     for row in talks:
-        kept[row["cdr"]][0].append(talk_of(row))
+        if row["cdr"] in kept:
+            kept[row["cdr"]][0].append(talk_of(row))
+    known = {(row["cdr"], row["talk_id"]) for row in talks if row["cdr"] in kept}
     for row in spans:
-        kept[row["cdr"]][1].append(span_of(row))
+        if (row["cdr"], row["talk_id"]) in known:
+            kept[row["cdr"]][1].append(span_of(row))
     for row in sections:
-        kept[row["cdr"]][2].append(section_of(row))
+        if (row["cdr"], row["talk_id"]) in known:
+            kept[row["cdr"]][2].append(section_of(row))
     return [Account(id_, account.cdr, *kept[id_]) for id_, account in found.items()]

@@ -8,14 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.accounts import Account, Reason, Span, TalkAccount, account_of
+from bridge.core.coverage import cover
 from bridge.core.ids import CallId, RuleId, TalkId
 from bridge.core.records import Fact, FactKind, SectionState
 from bridge.core.sections import ASTERISK_RESTARTED
 from bridge.core.store import AddCdr, AppendFact, Change, JoinTalks, PutSection, PutSpan, PutTalk, Store
+from bridge.storage import accounts
 from bridge.storage.database import SqliteStore
 from tests.fakes import MemoryStore
 from tests.storage import kept
@@ -50,11 +53,11 @@ async def _all_it_says(store: Store, batches: Sequence[Sequence[Change]], since:
         await store.commit(batch)
     said: list[Any] = [list(await store.open_talks()), list(await store.open_spans())]
     said.append([(one.number, one.fact) for one in await store.away_facts(since, until)])
-    accounts: list[Account] = []
-    while page := await store.accounts(since, until, 2, accounts[-1] if accounts else None):
-        accounts += page
-    assert list(await store.accounts(since, until, 100)) == accounts
-    return [*said, accounts]
+    found: list[Account] = []
+    while page := await store.accounts(since, until, 2, found[-1] if found else None):
+        found += page
+    assert list(await store.accounts(since, until, 100)) == found
+    return [*said, found]
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,5 +110,35 @@ async def test_a_linkedid_that_lives_again_is_another_call(tmp_path: Path) -> No
         await store.commit([*map(AddCdr, cdrs), PutTalk(talk(1, 1)), PutTalk(talk(2, 5)), PutTalk(talk(3, 12))])
         found = await store.accounts(kept.NOON, EVER, 10)
         assert [[one.talk_id for one in account.talks] for account in found] == [["1-1", "2-1"], ["3-1"]]
+    finally:
+        await store.close()
+
+
+async def test_what_is_kept_while_a_page_is_read_disturbs_it_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an absence calls are over whose ends lie before others' that are kept already."""
+    store = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    try:
+        ends = [(f"{minutes}.1", kept.NOON + timedelta(minutes=minutes)) for minutes in (1, 2, 3)]
+        cdrs = [replace(kept.cdr(call_id), ended_at=end) for call_id, end in ends]
+        talks = [TalkAccount(TalkId(call_id), CallId(call_id), kept.NOON, end) for call_id, end in ends]
+        spans = [PutSpan(Span(talk.talk_id, 1, None, None, kept.NOON, kept.NOON)) for talk in talks]
+        await store.commit(
+            [AddCdr(cdrs[0]), AddCdr(cdrs[2]), PutTalk(talks[0]), PutTalk(replace(talks[2], ended_at=None))]
+        )
+        read = store._read
+
+        async def slowly(sql: str, *values: object) -> Any:
+            found = await read(sql, *values)
+            if sql in {accounts.ENDED_CALLS, accounts.TALKS_OF_CALLS}:
+                meanwhile = [AddCdr(cdrs[1])] if sql == accounts.ENDED_CALLS else [PutTalk(talks[2])]
+                await store.commit([*meanwhile, PutTalk(talks[1]), *spans])
+            return found
+
+        monkeypatch.setattr(store, "_read", slowly)
+        found = await store.accounts(kept.NOON, EVER, 10)
+        assert [account.cdr for account in found] == [cdrs[0], cdrs[2]]
+        assert [cover(account, []).talked_s for account in found] == [60.0, 0.0]
     finally:
         await store.close()
