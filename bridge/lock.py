@@ -22,7 +22,10 @@ def alone(database: Path) -> Iterator[None]:
     """
     lock = lock_of(database)
     try:
+        made = not lock.exists()
         descriptor = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if made:
+            os.utime(descriptor, (0, 0))  # nobody was there before
     except FileNotFoundError:
         yield  # there is no folder: opening the database says so
         return

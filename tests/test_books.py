@@ -121,3 +121,25 @@ async def test_a_note_that_cannot_be_made_is_left(tmp_path: Path, *, missing: bo
     database = tmp_path / ("nowhere" if missing else ".") / "x.db"
     presence.note(database, EVENING)
     assert not database.exists()
+
+
+async def test_what_a_command_did_while_recbridge_was_away_is_no_sign_of_it(tmp_path: Path) -> None:
+    store = MemoryStore()
+    database = tmp_path / "x.db"
+    with alone(database):
+        presence.note(database, EVENING)
+    later = EVENING + timedelta(hours=2)
+    deleted = [AppendFact(Fact(FactKind.SECTION_DELETED, later)) for _ in range(1200)]
+    held = AppendFact(Fact(FactKind.HOLD_SET, later))
+    await store.commit([held, *deleted])
+    assert await presence.last_seen(store, database) is None
+    await store.commit([AppendFact(Fact(FactKind.CALL_BEGAN, EVENING - timedelta(hours=1))), held, *deleted])
+    assert await presence.last_seen(store, database) == EVENING
+
+
+async def test_a_database_that_was_brought_from_elsewhere_was_not_seen_here(tmp_path: Path) -> None:
+    store = MemoryStore()
+    await store.commit([AppendFact(Fact(FactKind.CALL_BEGAN, EVENING))])
+    for _ in range(2):
+        with alone(tmp_path / "x.db"):
+            assert await presence.last_seen(store, tmp_path / "x.db") == EVENING
