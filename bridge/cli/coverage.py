@@ -98,8 +98,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _read(config: Config, report: Report, take: Callable[[CallCoverage], None]) -> None:
-    if not config.database.exists():
-        raise RecbridgeError(f"database {config.database}: it is not there: has recbridge run yet?")
     async with opened(config) as store:
         async for call in covered(store, report.since, report.until):
             take(call)

@@ -14,8 +14,8 @@ from bridge.storage.reading import is_older
 
 
 @contextlib.asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[SqliteStore]:
-    """The store, also while the daemon runs. Raises StoreError.
+async def opened(config: Config, *, make: bool = False) -> AsyncIterator[SqliteStore]:
+    """The store, also while the daemon runs. Raises StoreError, also where there is none that we are not to `make`.
 
     A database that root makes by this belongs to its folder's owner: the daemon is not root. (SQLite itself gives
     -wal and -shm to the database's owner.)
@@ -25,6 +25,8 @@ async def opened(config: Config) -> AsyncIterator[SqliteStore]:
     if is_taken(path) and is_older(path):
         raise StoreError(f"database {path}: the daemon that runs is of an older recbridge: restart it", reason="older")
     made = _is_missing(path)
+    if made and not make:
+        raise StoreError(f"database {path}: it is not there: has recbridge run yet?", reason="missing")
     store = await SqliteStore.open(path, config.systemname)
     try:
         if made and os.geteuid() == 0:
@@ -38,7 +40,7 @@ async def opened(config: Config) -> AsyncIterator[SqliteStore]:
 
 async def keep_token(config: Config, token: Token) -> None:
     """Add a token. Raises StoreError."""
-    async with opened(config) as store:
+    async with opened(config, make=True) as store:
         await store.add_token(token)
 
 

@@ -56,3 +56,16 @@ def test_a_daemon_of_this_version_is_no_reason_to_refuse(config: Path) -> None:
     with alone(database):
         assert main([*ADD_TOKEN, "--config", str(config)]) == 0
     assert asked(database, "SELECT count(*) FROM tokens") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "command", [("hold", "list"), ("hold", "add", "--number", "1", "--why", "x"), ("erase", "--expired", "--why", "x")]
+)
+def test_a_database_that_is_not_there_is_not_made_to_hold_or_erase_something_in_it(
+    config: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    file = config.with_name("other.yml")
+    file.write_text(config.read_text().replace("x.db", "y.db"))
+    assert main([*command, "--config", str(file)]) == 1
+    assert "it is not there" in capsys.readouterr().err
+    assert list(config.parent.glob("y.db*")) == []

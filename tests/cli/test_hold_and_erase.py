@@ -184,6 +184,7 @@ def test_requests_that_have_waited_count_for_the_half_too(config: Path, capsys: 
 
 
 def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside(config, two_old_and_three_young)
     monkeypatch.setenv("SUDO_USER", "eve")
     assert says(config, capsys, "hold", "add", "--user", "alice", "--why", "a case")["who"] == "eve"
     monkeypatch.delenv("SUDO_USER")
@@ -204,6 +205,7 @@ def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: 
     ],
 )
 def test_what_makes_no_sense_is_refused(config: Path, capsys: Capture, argv: list[str], words: str) -> None:
+    inside(config, two_old_and_three_young)
     assert words in refused(config, capsys, *argv)
 
 
