@@ -7,7 +7,8 @@ import time
 import wave
 from pathlib import Path
 
-from tests.faults.account import Account, Row, Seen
+from tests.faults.account import Account
+from tests.faults.seen import Row, Seen
 from tests.faults.stage import Stage, observed
 from tests.network import config, tones
 from tests.network.ami import Ami

@@ -4,7 +4,8 @@ import asyncio
 import wave
 from pathlib import Path
 
-from tests.faults.account import Account, Seen
+from tests.faults.account import Account
+from tests.faults.seen import Seen
 from tests.faults.stage import Stage
 from tests.network import tones
 from tests.whole.test_disk import SIZE, fill, mounted

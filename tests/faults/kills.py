@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.account import Account, Seen
+from tests.faults.account import Account
 from tests.faults.scenarios import SCENARIOS
+from tests.faults.seen import Seen
 from tests.faults.stage import Bench, Outcome, Scenario, run
 from tests.faults.victim import Kill
 from tests.network.network import Network

@@ -14,8 +14,10 @@ from bridge.core.ids import FactNumber
 from bridge.core.records import NumberedFact
 from bridge.storage.database import SqliteStore
 from tests.demo.daemon import Daemon
-from tests.faults.account import Account, Row, Seen, Span, account, compare
+from tests.faults.account import Account, account
+from tests.faults.compared import compare
 from tests.faults.proxy import Proxy
+from tests.faults.seen import Row, Seen, Span
 from tests.faults.victim import Kill, Victim
 from tests.flows.oracle import observe
 from tests.flows.rules import RuleBook

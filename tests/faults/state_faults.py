@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.faults.account import Account, Seen, account
+from tests.faults.account import Account, account
 from tests.faults.scenarios import book
+from tests.faults.seen import Seen
 from tests.faults.stage import Stage
 from tests.network import config
 

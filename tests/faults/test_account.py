@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.account import Account, Seen, account, compare
+from tests.faults.account import Account, account
+from tests.faults.compared import compare
 from tests.faults.scenarios import MONO, book
+from tests.faults.seen import Seen
 from tests.flows.made import ZERO, audio, two_parties
 from tests.network import tones
 
@@ -53,13 +55,26 @@ def test_a_talk_that_is_kept_is_accounted_for(tmp_path: Path) -> None:
 
 
 def test_a_second_that_nobody_wrote_is_lost_unless_the_daemon_was_away(tmp_path: Path) -> None:
-    late = seen(tmp_path, began=2.5)
+    late = seen(tmp_path, began=4.5, ended=6.0, talk_ended=6.0)
     (fault,) = looked_at(late).faults
     assert "nothing was recorded" in fault
-    away = looked_at(replace(late, away=[(ZERO + 0.9, ZERO + 2.4)]))
+    away = looked_at(replace(late, away=[(ZERO + 0.9, ZERO + 4.4)]))
     assert away.faults == []
-    assert away.hole_s == pytest.approx(1.4)
-    assert looked_at(replace(late, away=[(ZERO + 3.5, ZERO + 3.6)])).faults == [fault]
+    assert away.hole_s == pytest.approx(3.4)
+    assert looked_at(replace(late, away=[(ZERO + 5.5, ZERO + 5.6)])).faults == [fault]
+
+
+def test_an_absence_with_a_moment_in_it_is_one(tmp_path: Path) -> None:
+    spans = [(5.0, 6.0), (1.0, 2.0), (2.1, 3.0)]
+    assert replace(seen(tmp_path), away=spans).absences == [(1.0, 3.0), (5.0, 6.0)]
+
+
+def test_a_few_packets_that_a_busy_machine_lost_are_no_fault_but_a_second_is(tmp_path: Path) -> None:
+    whole = seen(tmp_path)
+    for length_s, faulty in ((2.8, False), (2.0, True)):
+        wav = audio(length_s, {"alice": (0, length_s), "bob": (0, length_s)})
+        tones.write_wav(tmp_path / "2026" / "r_1_001.wav", wav)
+        assert bool(looked_at(whole).faults) is faulty
 
 
 def test_what_a_mixmonitor_wrote_while_the_daemon_was_away_must_be_there(tmp_path: Path) -> None:

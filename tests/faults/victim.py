@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.demo.daemon import Daemon, DaemonError
-from tests.faults.account import Span
+from tests.faults.seen import Span
 
 
 @dataclass(frozen=True, slots=True)
