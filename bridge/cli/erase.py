@@ -10,6 +10,7 @@ from typing import Any
 from bridge import logs
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.spool import there
 from bridge.cli.targets import add_target_options, add_who_options, target_of, when_words, who_of
 from bridge.config import Config, load_config
 from bridge.core.erasure import Person
@@ -86,6 +87,7 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
             raise RecbridgeError("that is more than half of all that is stored: if it is right, say --force")
         if not (args.yes or _agreed()):
             raise RecbridgeError("nothing was deleted: without a terminal to ask, say --yes")
+        there(config)
         await retention.finish()
         if person is not None:
             erased = await erasing.work_off(await erasing.ask(person, calls, who_of(args), args.why))

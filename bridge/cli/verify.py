@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 from bridge.cli.options import add_config_option, add_json_option, config_path
-from bridge.config import Config, load_config
+from bridge.cli.spool import there
+from bridge.config import load_config
 from bridge.core.chain import Head
-from bridge.core.errors import MediaError, RecbridgeError
+from bridge.core.errors import RecbridgeError
 from bridge.storage.findings import Findings, Misfit
-from bridge.storage.spool import Spool
 from bridge.storage.verify import verify
 
 _PROGRESS_EVERY_S = 0.2
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     progress = _Progress(sys.stderr.isatty())
     try:
         config = load_config(config_path(args))
-        spool = None if args.no_files else _spool(config)
+        spool = None if args.no_files else there(config, ", or look without files (--no-files)")
         found = verify(config.database, spool, args.since, args.expect, progress)
     except (RecbridgeError, OSError) as error:
         progress.clear()
@@ -69,18 +69,6 @@ def _head(text: str) -> Head:
         return Head.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _spool(config: Config) -> Spool:
-    """Raises MediaError where it is not there: all its files would be missing."""
-    spool = Spool(config.spool.local, str(config.spool.asterisk), state=config.database.with_name("spool.json"))
-    if not config.spool.local.is_dir() or spool.unmounted():
-        raise MediaError(
-            f"spool {config.spool.local} is missing: mount its disk, correct spool.local, or look without files "
-            "(--no-files)",
-            reason="spool-missing",
-        )
-    return spool
 
 
 def _why(error: Exception) -> str:

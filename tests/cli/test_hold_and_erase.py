@@ -247,6 +247,16 @@ def test_a_user_is_known_by_users_yml_and_backups_are_named(config: Path, capsys
     assert backup.exists()
 
 
+def test_without_its_spool_nothing_is_said_to_be_deleted(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    spool = config.parent / "spool"
+    spool.rename(config.parent / "elsewhere")
+    assert "mount its disk" in refused(config, capsys, "erase", "--expired", "--why", "room", "--yes")
+    (config.parent / "elsewhere").rename(spool)
+    assert says(config, capsys, "erase", "--expired", "--why", "room", "--yes")["done"]["sections"] == 2
+    assert files(config) == 3
+
+
 def test_by_record_and_by_call(config: Path, capsys: Capture) -> None:
     inside(config, two_old_and_three_young)
     assert says(config, capsys, "erase", "--record", "1-1_0", "--why", "x", "--yes")["done"]["sections"] == 1
