@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,8 @@ from bridge.books import Books
 from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
 from bridge.core.decisions import StopAll
-from bridge.core.errors import BadInputError, RecbridgeError, StoreError
-from bridge.core.ids import Identity
+from bridge.core.errors import BadInputError, MediaError, RecbridgeError, StoreError
+from bridge.core.ids import Identity, RecordId, RuleId
 from bridge.core.live import CallNow, NotReady
 from bridge.core.messages import DTMF, parse
 from bridge.core.now import calls_now
@@ -45,7 +45,9 @@ from bridge.spool_watch import SpoolWatch
 from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
+from bridge.storage.orphans import highest_numbers
 from bridge.storage.spool import Spool
+from bridge.storage.workers import Workers
 
 log = structlog.get_logger()
 
@@ -56,6 +58,7 @@ _STOP_LOOK_S = 0.05
 _LOCKED_S = 0.4
 """How long another program's lock on the database is waited for: less than a recording is held up (`Keeper.keep`)."""
 _UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
+_SPOOL_WITHIN_S = 5.0
 _LONGEST_CALL = timedelta(days=7)
 """Calls that have run longer than this when the daemon is started begin to count their sections anew."""
 
@@ -147,11 +150,10 @@ class Daemon:
         keeper = Keeper(store, intents, Outbox(publish), utc_now)
         await keeper.take_in()
         seen_at = await presence.last_seen(store, config.database)
-        files = await store.file_numbers(utc_now() - _LONGEST_CALL)
         recorder = Recorder(
             self._book.rules,
             People(self._book.directory, config.trunks),
-            files,
+            await self._numbers(store),
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
         )
@@ -238,6 +240,19 @@ class Daemon:
             with contextlib.suppress(StoreError):  # the next start tells it by when we were seen last
                 await store.commit([AppendFact(Fact(FactKind.RECBRIDGE_STOPPED, utc_now()))])
             log.info("stopped")
+
+    async def _numbers(self, store: SqliteStore) -> Mapping[tuple[RecordId, RuleId], int]:
+        """The section numbers that are taken: those that the database knows, and those of files that are there."""
+        now = utc_now()
+        days = [(now - timedelta(days=ago)).date() for ago in range(_LONGEST_CALL.days + 1)]
+        known = await store.file_numbers(now - _LONGEST_CALL)
+        there: Mapping[tuple[RecordId, RuleId], int] = {}
+        spool = self._config.spool.local
+        try:
+            there = await Workers(1, "numbers").run(str(spool), _SPOOL_WITHIN_S, lambda: highest_numbers(spool, days))
+        except MediaError as error:
+            log.error("spool-not-listed", problem=error.message, what="numbers are those that the database knows")
+        return {key: max(known.get(key, 0), there.get(key, 0)) for key in {*known, *there}}
 
     async def _watch(self, tasks: Sequence[asyncio.Task[None]], not_ready: Callable[[], Sequence[NotReady]]) -> None:
         """Until told to stop, or until a task that must not end has ended: then its error is raised."""

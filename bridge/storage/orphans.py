@@ -7,8 +7,9 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from bridge.core.errors import MediaError
@@ -62,6 +63,23 @@ def files_by_folder(root: Path) -> Iterator[list[Found]]:
         yield from _look(root, "", 0)
     except OSError as error:
         raise MediaError(f"spool {root}: {error}", reason="spool-missing") from error
+
+
+def highest_numbers(root: Path, days: Iterable[date]) -> dict[tuple[RecordId, RuleId], int]:
+    """The highest section number of each record and rule whose file or part lies in these days' folders.
+
+    MixMonitor empties a file that is there, so that no number may be given twice, whatever the database remembers.
+    What cannot be read is left out.
+    """
+    highest: dict[tuple[RecordId, RuleId], int] = {}
+    for day in days:
+        with contextlib.suppress(OSError):
+            for path in (root / f"{day:%Y/%m/%d}").iterdir():
+                key = section_of_name(path.name)
+                if key is not None:
+                    one = key.record_id, key.rule_id
+                    highest[one] = max(highest.get(one, 0), key.file)
+    return highest
 
 
 def _look(root: Path, folder: str, depth: int) -> Iterator[list[Found]]:

@@ -128,3 +128,23 @@ async def test_a_stop_under_a_lock(network: Network, daemon: Daemon) -> None:
             assert await daemon.stop() == 0
         await daemon.start()
         await all_is_there_once(daemon, least_s=TALK_S - 1)
+
+
+async def test_a_file_that_the_database_does_not_know_is_not_written_over(network: Network, tmp_path: Path) -> None:
+    """The database was lost, or an older one was put back, while a call runs: numbers go on after the files' own."""
+    async with Daemon(tmp_path / "b", network.pbx_ami_port, network.spool) as daemon:
+        call = await network.call("alice", "102")
+        await call.answered()
+        await network.wait_for_event(lambda event: event["Event"] == "MixMonitorStart")
+        await asyncio.sleep(1)
+        await daemon.kill()
+        for file in daemon.work.glob("recbridge.db*"):
+            file.unlink()
+        before = {path.name for path in network.spool.rglob("*_001.wav")}
+        daemon.token = ""
+        await daemon.start()
+        await asyncio.sleep(1)
+        await call.hangup()
+        entry = (await daemon.journal(2))[0]
+        assert [(one["file"], one["state"]) for one in await daemon.records(entry["recordId"])] == [(2, "stored")]
+        assert f"{entry['recordId']}_1_001.wav" in before
