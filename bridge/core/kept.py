@@ -82,9 +82,14 @@ def keep(call: Call, rules: tuple[KeptRule, ...]) -> KeptCall:
         record_id=call.record_id,
         records=tuple(call.records),
         channels=tuple(_channel(one) for one in call.channels.values()),
-        talks=tuple(KeptTalk(talk.number, talk.began_at, tuple(talk.parties)) for talk in talks.values()),
+        talks=tuple(KeptTalk(talk.number, talk.began_at, _parties(talk)) for talk in talks.values()),
         rules=rules,
     )
+
+
+def _parties(talk: Talk) -> tuple[Uniqueid, ...]:
+    """Amid an optimisation of a Local channel a talk still has those who have left it: they may be in another one."""
+    return tuple(one.uniqueid for one in talk.parties.values() if one.talk is talk and one.ended_at is None)
 
 
 def _channel(channel: Channel) -> KeptChannel:

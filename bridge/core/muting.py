@@ -1,6 +1,6 @@
 """Sections that fall silent and go on: MixMonitorMute, and what Asterisk says to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 
 from bridge.core import decisions as d
@@ -11,12 +11,22 @@ from bridge.core.sections import RUNNING, SectionEvent, allows
 
 
 class Muting:
-    """Mutes and unmutes running sections. One that Asterisk does not confirm is handed to `failed`."""
+    """Mutes and unmutes running sections. One that Asterisk does not confirm is handed to `failed`.
 
-    def __init__(self, book: SectionBook, out: list[d.Decision], failed: Callable[[Section, datetime], None]) -> None:
+    Nothing is asked of those `unseen`, which nobody has found again yet: `again` says then what they write.
+    """
+
+    def __init__(
+        self,
+        book: SectionBook,
+        out: list[d.Decision],
+        failed: Callable[[Section, datetime], None],
+        unseen: Container[SectionKey],
+    ) -> None:
         self._book = book
         self._out = out
         self._failed = failed
+        self._unseen = unseen
         self._asked: dict[SectionKey, bool] = {}
         self._unsure: set[SectionKey] = set()
 
@@ -38,7 +48,9 @@ class Muting:
         return self._asked.get(section.key, section.state is SectionState.PAUSED)
 
     def _ask(self, section: Section, *, muted: bool) -> None:
-        if section.state in RUNNING and section.mixmonitor_id is not None and self.is_muted(section) != muted:
+        if section.key in self._unseen or section.state not in RUNNING or section.mixmonitor_id is None:
+            return
+        if self.is_muted(section) != muted:
             self._asked[section.key] = muted
             self._out.append(d.MuteMixMonitor(section.key, section.leg, section.mixmonitor_id, muted))
 

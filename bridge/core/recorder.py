@@ -92,6 +92,8 @@ class Recorder:
         if on_event is not None:
             on_event(event, now)
         else:
+            if isinstance(event, m.ChannelHeld | m.VariableSet):
+                self._touch(event.uniqueid)
             for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
                 self._changed(change, now)
         for stretch in list(self._unsaid.values()):
@@ -99,6 +101,12 @@ class Recorder:
         self.spans.look(event.at)
         self.control.answer(now)
         return self._taken()
+
+    def _touch(self, uniqueid: Uniqueid) -> None:
+        """What no change tells, and no snapshot: who holds whom, and what a channel that goes had said."""
+        channel = self.tracker.channels.get(uniqueid)
+        if channel is not None:
+            self.sectioner.touched[channel.call.call_id] = None
 
     def _changed(self, change: c.Changed, now: datetime) -> None:
         call = change.channel.call if isinstance(change, c.ChannelGone) else change.call
@@ -335,7 +343,7 @@ class Recorder:
 
     def _channel_gone(self, change: c.ChannelGone, now: datetime) -> None:
         channel = change.channel
-        self.sectioner.leg_gone(channel.uniqueid, now)
+        self.sectioner.leg_gone(channel, now)
         self.phones.gone(channel.uniqueid)
         if self._held_back:
             self._look_again(now)

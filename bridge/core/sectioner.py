@@ -129,9 +129,10 @@ class Sectioner:
         self._waiting: dict[tuple[int, RuleId], _Waiting] = {}
         self._place: dict[SectionKey, tuple[Stretch, Rule]] = {}
         self._suspect: dict[SectionKey, bool] = {}
-        self.muting = Muting(self.book, out, self._not_muted)
-        self.seeking = Seeking(self.book, out, self._there, self._not_there)
         self._of_before: set[SectionKey] = set()
+        self._blind = False
+        self.muting = Muting(self.book, out, self._not_muted, self._of_before)
+        self.seeking = Seeking(self.book, out, self._there, self._not_there)
         self._inspect_again: dict[SectionKey, tuple[datetime, float]] = {}
         self._snapshot: m.SnapshotTaken | None = None
         self.paused_before: frozenset[RecordId] = frozenset()
@@ -174,6 +175,8 @@ class Sectioner:
         self._waiting.pop((stretch.talk.number, rule.id), None)
         parties = stretch.talk.parties
         if not parties:  # over already: one snapshot can bring several changes of a talk
+            return
+        if self._blind:  # whether its talk goes on the first snapshot tells
             return
         if self._silent(stretch.call, rule):
             return
@@ -323,11 +326,12 @@ class Sectioner:
         for section in self.book.open():
             self._stop(section, now)
 
-    def leg_gone(self, leg: Uniqueid, now: datetime) -> None:
+    def leg_gone(self, leg: c.Channel, now: datetime) -> None:
         """MixMonitor dies with its channel, and there is no MixMonitorStop at hangup (ASTERISK.md)."""
-        self.monitors.gone(leg)
-        for section in self.book.on_leg(leg):
+        self.monitors.gone(leg.uniqueid)
+        for section in self.book.on_leg(leg.uniqueid):
             if section.key in self.seeking:
+                leg.call.records[section.record_id] = None  # maybe it ran: the journal has to name what there is of it
                 self._close(section, now)
             elif section.state is SectionState.REQUESTED:
                 self.book.move(section, SectionEvent.STOP, now)
@@ -395,7 +399,8 @@ class Sectioner:
         return [one for one in self.book.on_leg(leg) if one.key in self._of_before and one.key not in self._place]
 
     def revive(self, stretch: Stretch) -> None:
-        """A stretch that an earlier run saw goes on, and its sections with it."""
+        """A stretch that an earlier run saw goes on, and its sections with it; what is missing waits for a snapshot."""
+        self._blind = True
         for rule_id, rule in stretch.wanted.items():
             ours = [
                 section
@@ -416,7 +421,7 @@ class Sectioner:
 
     def before_snapshot(self, snapshot: m.SnapshotTaken, now: datetime) -> None:
         """Talks that the snapshot shows must not choose a leg on which one of ours is about to be stopped."""
-        self._snapshot = snapshot
+        self._snapshot, self._blind = snapshot, False
         self.monitors.connected_anew()
         for section in self.book.open():
             if section.key in self._unstopped or (section.key in self._of_before and section.key not in self._place):
@@ -584,6 +589,8 @@ class Sectioner:
             self._inspect_again.pop(report.key, None)
             if report.repaired:
                 self.book.note(FactKind.SECTION_REPAIRED, section, now, {"files": list(report.repaired)})
+            # When it began is not known better where nobody was told that it had.
+            section = replace(section, started_at=section.started_at or section.requested_at)
             if section.reason in (ENDED_UNSEEN, ASTERISK_RESTARTED) and section.started_at and section.ended_at:
                 # Nobody saw its end: its audio tells.
                 lasted = timedelta(seconds=report.report.duration_s)

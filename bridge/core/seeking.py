@@ -85,6 +85,8 @@ class Seeking:
             del self._out_of_sight[report.key]
             if section.mixmonitor_id is None:
                 self._not_there(section, now)
+            else:
+                self._there(section, section.mixmonitor_id, now)
             return
         again_s = _UNREACHABLE_S if report.code == AsteriskUnreachableError.code else SEEK_AGAIN_S
         self._out_of_sight[report.key] = now + timedelta(seconds=again_s)

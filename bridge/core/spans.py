@@ -48,7 +48,9 @@ class Spans:
         self._ended[talk_id] = call.call_id
 
     def joined(self, call: c.Call, gone: c.Call) -> None:
-        """Two calls are one."""
+        """Two calls are one. What is known already to have ended, in one snapshot, is not written yet."""
+        for talk_id in [talk_id for talk_id, of in self._ended.items() if of == gone.call_id]:
+            self._ended[talk_id] = call.call_id
         if any(channel.talked_with for channel in gone.channels.values()):
             self._out.append(JoinTalks(call.call_id, gone.call_id))
 

@@ -405,3 +405,126 @@ def test_a_section_that_was_being_taken_over_from_ends_and_the_one_after_it_goes
     again.pbx.over("b1", alice, bob)
     again.play()
     assert sorted(again.states()) == [(5, 1, "stored"), (5, 2, "stored")]
+
+
+def test_a_section_that_nobody_confirmed_is_named_by_the_journal_of_the_call_that_ended_meanwhile() -> None:
+    scene = Scene(answers=False)
+    scene.call()
+    scene.play()
+    (start,) = scene.starts()
+    again = scene.restarted(answers=False)
+    again.pbx.wait(60)
+    there(again)
+    again.take(d.FileInspected(again.pbx.now, start.key, REPORT), again.pbx.now)
+    section = again.sections[start.key]
+    assert section.started_at == section.requested_at
+    assert section.ended_at == section.requested_at + timedelta(seconds=REPORT.duration_s)
+    assert [cdr.record_ids for cdr in again.cdrs] == [(start.key.record_id,)]
+    assert {entry.record_id for entry in again.entries} == {start.key.record_id}
+
+
+def test_what_is_over_before_asterisk_is_reached_waits_for_the_snapshot() -> None:
+    scene = Scene(rules=PAUSABLE)
+    alice, bob = scene.call()
+    scene.play()
+    scene.ask(Verb.PAUSE, alice, "alice")
+    again = scene.restarted(answers=False)
+    again.tick(121)
+    assert again.mutes() == []
+    again.answers = True
+    there(again, alice, bob)
+    assert [act.muted for act in again.mutes()] == [False]
+    assert again.states()[-1] == (1, 1, "recording")
+    assert alarms(again) == []
+
+
+def test_a_section_that_is_long_enough_goes_on_until_asterisk_is_reached() -> None:
+    scene = Scene(rules=SPLIT)
+    alice, bob = scene.call()
+    scene.play()
+    again = scene.restarted()
+    again.tick(11)
+    assert again.starts() == []
+    there(again, alice, bob)
+    again.tick(1)
+    assert [start.key.file for start in again.starts()] == [2]
+    assert sorted(again.states()) == [(5, 1, "stored"), (5, 2, "recording")]
+
+
+def test_where_asterisk_never_says_what_runs_what_is_believed_can_be_paused() -> None:
+    scene = Scene(rules=PAUSABLE)
+    alice, bob = scene.call()
+    scene.play()
+    again = scene.restarted(answers=False)
+    there(again, alice, bob)
+    (act,) = acts(again, d.FindMixMonitor)
+    assert isinstance(act, d.FindMixMonitor)
+    again.take(d.MixMonitorNotSought(again.pbx.now, act.key, "asterisk-refused"), again.pbx.now)
+    again.ask(Verb.PAUSE, alice, "alice")
+    assert [act.muted for act in again.mutes()] == [True]
+
+
+def test_who_was_put_on_hold_before_the_restart_is_known_by_whom() -> None:
+    scene = Scene()
+    alice, bob = scene.call()
+    scene.play()
+    scene.pbx.hold(bob)
+    scene.play()
+    again = scene.restarted()
+    there(again, alice, bob)
+    assert list(again.recorder.tracker.holding) == [bob]
+
+
+def test_what_a_channel_said_that_is_gone_after_the_restart_still_counts() -> None:
+    scene = Scene(rules="rules:\n  - {id: 1, name: Spring, record: always, when: {variable: {CAMPAIGN: spring}}}\n")
+    alice, bob = scene.call()
+    scene.play()
+    scene.pbx.variable(bob, "CAMPAIGN", "spring")
+    scene.play()
+    carol = scene.pbx.channel("PJSIP/carol-1", of=alice)
+    scene.pbx.leave("b1", bob)
+    scene.pbx.hangup(bob)
+    scene.pbx.enter("b1", carol)
+    scene.pbx.take()
+    again = scene.restarted()
+    there(again, alice, carol)
+    assert [start.leg for start in again.starts()] == [alice]
+
+
+def test_a_talk_that_ended_while_its_call_became_part_of_another_is_accounted_for_with_that() -> None:
+    scene = Scene(rules=NEVER)
+    carol = scene.pbx.channel("PJSIP/carol-1")
+    alice, bob = scene.call()
+    scene.play()
+    scene.pbx.wait(10)
+    scene.pbx.leave("b1", alice, bob)
+    scene.pbx.hangup(bob)
+    scene.pbx.enter("b2", alice, carol)
+    scene.pbx.take()
+    there(scene, alice, carol, bridge="b2")
+    scene.pbx.over("b2", alice, carol)
+    scene.play()
+    (cdr,) = scene.cdrs
+    assert {talk.call_id for talk in scene.talks.values()} == {cdr.call_id}
+    lasted = sum((talk.ended_at - talk.began_at).total_seconds() for talk in scene.talks.values() if talk.ended_at)
+    assert lasted == pytest.approx(cdr.talked_s, abs=0.001)
+
+
+def test_a_leg_that_was_between_two_talks_amid_an_optimisation_is_in_one_after_the_restart() -> None:
+    scene = Scene()
+    alice, bob = scene.pbx.channel("PJSIP/alice-1"), scene.pbx.channel("PJSIP/bob-1")
+    carol = scene.pbx.channel("PJSIP/carol-1")
+    one, two = scene.pbx.local("102@x", alice)
+    scene.pbx.enter("b1", alice, one)
+    scene.pbx.enter("b2", bob, two)
+    scene.pbx.optimize(one, two, begin=True)
+    scene.pbx.leave("b2", bob)
+    scene.pbx.enter("b3", bob, carol)
+    scene.play()
+    again = scene.restarted()
+    there(again, bob, carol, bridge="b3")
+    again.pbx.over("b3", bob, carol)
+    again.play()
+    there(again)
+    assert again.recorder.tracker.bridges == {}
+    assert again.running == {}
