@@ -41,6 +41,15 @@ class SteadyClock:
         self._at_s = at_s
         return self._last
 
+    def go_on_from(self, at: datetime) -> None:
+        """Something lasts that an earlier run saw at this time: ours does not begin before it."""
+        step = at - self()
+        if step > _NONE:
+            self.ahead += step
+            self._last = at
+            if step > _JUMP:
+                log.warning("clock-set-back", by_s=step.total_seconds(), what="our time goes on until no call runs")
+
     def catch_up(self) -> None:
         """Nothing lasts at the moment: go by the machine's clock again."""
         if self.ahead:

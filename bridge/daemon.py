@@ -24,6 +24,7 @@ from bridge.config import Config, load_config
 from bridge.core.decisions import StopAll
 from bridge.core.errors import BadInputError, MediaError, RecbridgeError, StoreError
 from bridge.core.ids import Identity, RecordId, RuleId
+from bridge.core.kept import newest
 from bridge.core.live import CallNow, NotReady
 from bridge.core.messages import DTMF, parse
 from bridge.core.now import calls_now
@@ -150,6 +151,9 @@ class Daemon:
         keeper = Keeper(store, intents, Outbox(publish), utc_now)
         await keeper.take_in()
         seen_at = await presence.last_seen(store, config.database)
+        calls_until = newest(await store.running_calls())
+        if calls_until is not None:  # it may have been set back meanwhile
+            clock.go_on_from(max(calls_until, seen_at or calls_until))
         recorder = Recorder(
             self._book.rules,
             People(self._book.directory, config.trunks),
@@ -380,7 +384,7 @@ async def _pump(connection: AmiConnection, engine: Engine, clock: SteadyClock) -
         batch = await connection.next_batch(_BATCH)
         if not batch:
             return
-        if not engine.recorder.tracker.calls:
+        if engine.idle:
             clock.catch_up()
         await engine.feed([one for item in batch for one in _inputs(item, clock.ahead)])
 

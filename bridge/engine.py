@@ -89,6 +89,12 @@ class Engine:
         self._patience_s = patience_s
         self._seen_at = seen_at
         self._stopping = False
+        self._has_restored = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call runs, as far as is known; False until what an earlier run left is taken in."""
+        return self._has_restored and not self.recorder.tracker.calls
 
     @property
     def waiting(self) -> int:
@@ -151,6 +157,7 @@ class Engine:
         keeping = asyncio.create_task(self._keeper.run(), name="keeper")
         try:
             await self._carry_out(await self._restored())
+            self._has_restored = True
             while not self._stopping:
                 items = await self._inbox.take(_BATCH, self._until_wake())
                 await self._carry_out(self._decide(items))

@@ -53,6 +53,22 @@ def test_it_catches_up_when_told_or_when_the_machines_clock_is_put_right() -> No
     assert machine.passes(1) == NOON - timedelta(seconds=3599)
 
 
+def test_after_a_restart_it_goes_on_from_what_was_seen_last_while_that_lasts() -> None:
+    machine = Machine()
+    machine.clock.go_on_from(NOON + timedelta(hours=1))
+    assert machine.clock.ahead == timedelta(hours=1)
+    assert machine.passes(5) == NOON + timedelta(hours=1, seconds=5)
+    machine.clock.catch_up()
+    assert machine.passes(5) == NOON + timedelta(seconds=10)
+
+
+def test_after_a_restart_it_is_the_machines_time_where_that_is_later() -> None:
+    machine = Machine()
+    machine.clock.go_on_from(NOON - timedelta(hours=1))
+    assert machine.passes(5) == NOON + timedelta(seconds=5)
+    assert machine.clock.ahead == timedelta(0)
+
+
 def test_a_small_step_back_is_stood_still_for() -> None:
     machine = Machine()
     machine.passes(5)

@@ -120,6 +120,23 @@ async def test_intent_is_committed_before_the_act_and_facts_are_published_in_ord
     assert [one.number for one in house.published] == [one.number for one in facts]
 
 
+async def test_it_is_not_idle_before_it_knows_what_an_earlier_run_left_and_while_a_call_of_that_runs() -> None:
+    house = House()
+    assert not house.engine.idle
+    async with running(house):
+        await until(lambda: house.engine.idle)
+        house.pbx.channel("PJSIP/alice-1", exten="102")
+        await house.play()
+        await until(lambda: not house.engine.idle)
+    again = House(house.store)
+    async with running(again):
+        await until(lambda: bool(again.recorder.tracker.calls))
+        assert not again.engine.idle
+        again.pbx.snapshot([], [])
+        await again.play()
+        await until(lambda: again.engine.idle)
+
+
 async def test_a_database_that_cannot_be_written_stops_no_recording_and_loses_no_fact() -> None:
     house = House()
     async with running(house):

@@ -1,6 +1,6 @@
 """What of a running call outlives a restart, so that the next start goes on as after a lost connection."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -85,6 +85,20 @@ def keep(call: Call, rules: tuple[KeptRule, ...]) -> KeptCall:
         talks=tuple(KeptTalk(talk.number, talk.began_at, _parties(talk)) for talk in talks.values()),
         rules=rules,
     )
+
+
+def newest(calls: Iterable[KeptCall]) -> datetime | None:
+    """The last time at which something is known of these calls; None without any."""
+    times = [time for call in calls for time in _times(call)]
+    return max(times, default=None)
+
+
+def _times(call: KeptCall) -> Iterator[datetime]:
+    yield call.began_at
+    yield from (talk.began_at for talk in call.talks)
+    for one in call.channels:
+        known = (one.began_at, one.answered_at, one.ended_at, one.talking_since)
+        yield from (time for time in known if time is not None)
 
 
 def _parties(talk: Talk) -> tuple[Uniqueid, ...]:

@@ -9,6 +9,7 @@ from bridge.core import decisions as d
 from bridge.core import messages as m
 from bridge.core.commands import Verb
 from bridge.core.ids import RuleId, SectionKey, Uniqueid
+from bridge.core.kept import newest
 from bridge.core.records import FactKind, SectionState
 from tests.core.scene import REPORT, Scene
 
@@ -462,6 +463,20 @@ def test_where_asterisk_never_says_what_runs_what_is_believed_can_be_paused() ->
     again.take(d.MixMonitorNotSought(again.pbx.now, act.key, "asterisk-refused"), again.pbx.now)
     again.ask(Verb.PAUSE, alice, "alice")
     assert [act.muted for act in again.mutes()] == [True]
+
+
+def test_the_newest_time_of_what_was_kept_is_what_a_clock_that_was_set_back_must_go_on_from() -> None:
+    scene = Scene()
+    assert newest(scene.running.values()) is None
+    alice, bob = scene.call()
+    scene.play()
+    began_at = scene.pbx.now
+    assert newest(scene.running.values()) == began_at
+    scene.pbx.wait(10)
+    scene.pbx.channel("PJSIP/carol-1", of=bob)
+    scene.pbx.hold(alice)
+    scene.play()
+    assert began_at + timedelta(seconds=10) < (newest(scene.running.values()) or began_at) <= scene.pbx.now
 
 
 def test_who_was_put_on_hold_before_the_restart_is_known_by_whom() -> None:

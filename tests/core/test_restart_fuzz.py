@@ -8,6 +8,7 @@ import pytest
 
 from bridge.core import decisions as d
 from bridge.core import messages as m
+from bridge.core.commands import Done
 from bridge.core.ids import BridgeUniqueid, Linkedid
 from bridge.core.people import People
 from bridge.core.records import FactKind
@@ -72,8 +73,20 @@ class RoughWorld(World):
             self.refuse(self.scene.acts.pop(0))
         raise AssertionError("it asks again at once")
 
+    def _hear(self) -> None:
+        """What is answered holds when it is."""
+        for answer in self.scene.answered:
+            verb = self.asked.pop(answer.number)
+            if isinstance(answer, Done):
+                self.hold_answer(verb, answer)
+        self.scene.answered.clear()
+
     def refuse(self, act: d.Act) -> None:
         """Asterisk is not reached."""
+        self._refuse(act)
+        self._hear()
+
+    def _refuse(self, act: d.Act) -> None:
         take, now, code = self.scene.take, self.scene.pbx.now, "asterisk-unreachable"
         match act:
             case d.StartMixMonitor():
@@ -96,7 +109,9 @@ class RoughWorld(World):
         for number in range(two % 3):
             if number == 1:
                 self._ask(one, two)
+                self._hear()
             self.scene.tick((one * (number + 1) % 70) / 7)
+            self._hear()
             self._nobody_there()
         self._moves(one % 4, one, two)
         self.scene.pbx.take()
