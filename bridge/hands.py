@@ -137,6 +137,7 @@ class Hands:
                 return StopUnanswered(self._clock(), act.key, error.code)
             # The channel, or this MixMonitor on it, is gone already: then its file is closed.
             log.debug("nothing-to-stop", section=_name(act.key), answer=error.message)
+            return StopAnswered(self._clock(), act.key, ran=False)
         return StopAnswered(self._clock(), act.key)
 
     async def _mute(self, act: MuteMixMonitor) -> Report:

@@ -114,6 +114,7 @@ async def test_a_mixmonitor_that_is_gone_counts_as_stopped(tmp_path: Path, words
     async with hands_on(tmp_path, StopMixMonitor=words) as (hands, _):
         report = await hands.perform(StopMixMonitor(KEY, LEG, "0x1"))
     assert isinstance(report, StopAnswered)
+    assert not report.ran
 
 
 async def test_a_stop_that_asterisk_does_not_allow_is_not_taken_for_one(tmp_path: Path) -> None:

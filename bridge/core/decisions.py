@@ -179,10 +179,11 @@ class MixMonitorRefused:
 
 @dataclass(frozen=True, slots=True)
 class StopAnswered:
-    """StopMixMonitor was answered: the file is closed, or there was nothing to stop any more."""
+    """StopMixMonitor was answered: the file is closed, or there was nothing to stop any more (`ran` False)."""
 
     at: datetime
     key: SectionKey
+    ran: bool = True
 
 
 @dataclass(frozen=True, slots=True)

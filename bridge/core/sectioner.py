@@ -567,6 +567,8 @@ class Sectioner:
     def _stop_answered(self, report: d.StopAnswered, now: datetime) -> None:
         section = self.book.get(report.key)
         if section is not None:
+            if not report.ran:  # no event will come of it, and the next one is of somebody else's
+                self.monitors.not_stopped(section.leg)
             self._close(section, now)
 
     def _stop_unanswered(self, report: d.StopUnanswered, now: datetime) -> None:

@@ -543,3 +543,22 @@ def test_a_leg_that_was_between_two_talks_amid_an_optimisation_is_in_one_after_t
     there(again)
     assert again.recorder.tracker.bridges == {}
     assert again.running == {}
+
+
+def test_what_was_stopped_already_before_the_restart_does_not_hide_that_theirs_ends() -> None:
+    scene = Scene()
+    alice, bob = scene.call()
+    scene.play()
+    scene.answers = False
+    scene.pbx.leave("b1", alice, bob)
+    scene.play()
+    again = scene.restarted()
+    again.pbx.snapshot([alice, bob], [])
+    again.play()
+    (stop,) = again.stops()
+    again.take(d.StopAnswered(again.pbx.now, stop.key, ran=False), again.pbx.now)
+    for runs in (True, False):
+        again.pbx.mixmonitor(alice, runs=runs)
+    again.play()
+    told = [fact.data["runs"] for fact in again.facts if fact.kind is FactKind.FOREIGN_MIXMONITOR]
+    assert told == [True, False]
