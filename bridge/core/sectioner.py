@@ -1,4 +1,4 @@
-"""Begins and ends sections: on which leg, under which number, and what MixMonitor and the disk say to it.
+"""Begins and ends sections: on which leg, under which number, and what MixMonitor says to it.
 
 Which rules apply when is the recorder's affair. Over 300 lines: every report and every end touches the same few
 dictionaries of what waits, runs and is being replaced, and they have to change together.
@@ -15,6 +15,7 @@ from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.accounts import Reason
 from bridge.core.book import SectionBook
+from bridge.core.checking import Checking
 from bridge.core.errors import AsteriskTimeoutError, AsteriskUnreachableError
 from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, SectionKey, Uniqueid, record_id
 from bridge.core.legs import SETTLE_S, Candidate, choose
@@ -24,7 +25,7 @@ from bridge.core.numbering import Numbering
 from bridge.core.people import People
 from bridge.core.records import Alarm, FactKind, Section, SectionState, SectionType
 from bridge.core.rules import Answers, Channels, Rule
-from bridge.core.sections import ASTERISK_RESTARTED, RUNNING, SectionEvent, allows
+from bridge.core.sections import ASTERISK_RESTARTED, ENDED_UNSEEN, RUNNING, SectionEvent, allows
 from bridge.core.seeking import Seeking
 from bridge.core.tracker import CallTracker
 
@@ -33,14 +34,9 @@ STOP_AGAIN_S = 5.0
 RENEW_EVERY_S = 60.0
 """How soon a file that does not do may be given up for the next one again: what ails one may ail the next, too."""
 
-ENDED_UNSEEN = "ended-unseen"
-"""The reason of a section whose end nobody saw: recbridge or the connection was away."""
 
 _NO_ANSWER = frozenset({AsteriskUnreachableError.code, AsteriskTimeoutError.code})
 _ASK_AGAIN_S = 5.0
-_INSPECT_AGAIN_S = 5.0
-_INSPECT_AGAIN_AT_MOST_S = 300.0
-_INSPECT_FOR = timedelta(days=7)
 _BOOTED_SLACK = timedelta(seconds=2)
 
 
@@ -133,7 +129,7 @@ class Sectioner:
         self._blind = False
         self.muting = Muting(self.book, out, self._not_muted, self._of_before)
         self.seeking = Seeking(self.book, out, self._there, self._not_there)
-        self._inspect_again: dict[SectionKey, tuple[datetime, float]] = {}
+        self.checking = Checking(self.book, out)
         self._snapshot: m.SnapshotTaken | None = None
         self.paused_before: frozenset[RecordId] = frozenset()
         """The records that an earlier run had paused."""
@@ -152,9 +148,9 @@ class Sectioner:
             d.MixMonitorProbed: self._probed,
             d.MixMonitorFound: self.seeking.found,
             d.MixMonitorNotSought: self.seeking.not_sought,
-            d.FileWatched: self._file_watched,
-            d.FileInspected: self._file_inspected,
-            d.FileUnreadable: self._file_unreadable,
+            d.FileWatched: self.checking.watched,
+            d.FileInspected: self.checking.inspected,
+            d.FileUnreadable: self.checking.unreadable,
         }
 
     def wake_at(self) -> datetime | None:
@@ -162,9 +158,7 @@ class Sectioner:
         times = [one.retry_at for one in self._waiting.values()]
         times += [one.due for one in self._longest.values()]
         times += [again_at for again_at in self._unstopped.values() if again_at is not None]
-        times += [due for due, _ in self._inspect_again.values()]
-        sought_at = self.seeking.wake_at()
-        times += [sought_at] if sought_at is not None else []
+        times += [at for at in (self.seeking.wake_at(), self.checking.wake_at()) if at is not None]
         return min(times, default=None)
 
     # Beginning
@@ -368,7 +362,7 @@ class Sectioner:
         self.muting.forget(section.key)
         reason = reason or self._unseen(section)
         closed = self.book.move(section, SectionEvent.ENDED, now, ended_at=section.ended_at or now, reason=reason)
-        self._inspect(closed)
+        self.checking.inspect(closed)
 
     def _unseen(self, section: Section) -> str | None:
         """Why nobody saw the end of a section that a snapshot ends."""
@@ -378,10 +372,6 @@ class Sectioner:
         restarted = booted_at is not None and section.requested_at < booted_at - _BOOTED_SLACK
         return ASTERISK_RESTARTED if restarted else ENDED_UNSEEN
 
-    def _inspect(self, closed: Section) -> None:
-        abandoned = closed.reason == ASTERISK_RESTARTED
-        self._out.append(d.InspectFile(closed.key, d.wav_of(closed), abandoned))
-
     # After a restart, or a time without Asterisk
 
     def restore(self, sections: Sequence[Section]) -> None:
@@ -389,7 +379,7 @@ class Sectioner:
         for section in sections:
             self.book.restore(section)
             if section.state is SectionState.CLOSED:
-                self._inspect(section)
+                self.checking.inspect(section)
             else:
                 self._of_before.add(section.key)
                 self.seeking.lose(section.key)
@@ -580,58 +570,10 @@ class Sectioner:
             self._unstopped[section.key] = None if lost else now + timedelta(seconds=STOP_AGAIN_S)
             self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.STOP_UNANSWERED, "code": report.code})
 
-    def _file_watched(self, report: d.FileWatched, now: datetime) -> None:
-        section = self.book.get(report.key)
-        if section is not None and not report.seen:
-            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.FILE_NOT_SEEN})
-
-    def _file_inspected(self, report: d.FileInspected, now: datetime) -> None:
-        section = self.book.get(report.key)
-        if section is not None and allows(section.state, SectionEvent.CHECKED):
-            self._inspect_again.pop(report.key, None)
-            if report.repaired:
-                self.book.note(FactKind.SECTION_REPAIRED, section, now, {"files": list(report.repaired)})
-            # When it began is not known better where nobody was told that it had.
-            section = replace(section, started_at=section.started_at or section.requested_at)
-            if section.reason in (ENDED_UNSEEN, ASTERISK_RESTARTED) and section.started_at and section.ended_at:
-                # Nobody saw its end: its audio tells.
-                lasted = timedelta(seconds=report.report.duration_s)
-                section = replace(section, ended_at=min(section.ended_at, section.started_at + lasted))
-            self.book.move(section, SectionEvent.CHECKED, now, report=report.report)
-
-    def _file_unreadable(self, report: d.FileUnreadable, now: datetime) -> None:
-        section = self.book.get(report.key)
-        if section is None or not allows(section.state, SectionEvent.UNREADABLE):
-            return
-        if report.reason in d.TRY_AGAIN and now - (section.ended_at or now) < _INSPECT_FOR:
-            self._look_again_later(section, report.reason, now)
-            return
-        self._inspect_again.pop(report.key, None)
-        nothing = report.reason in ("file-missing", "empty")
-        if nothing and section.reason == ASTERISK_RESTARTED:
-            self.book.move(section, SectionEvent.GONE, now, message=report.message)
-            return
-        reason = "not-started" if nothing and section.started_at is None else report.reason
-        self.book.move(section, SectionEvent.UNREADABLE, now, reason=reason, message=report.message)
-
-    def _look_again_later(self, section: Section, reason: str, now: datetime) -> None:
-        """The disk is in trouble, not the file."""
-        before = self._inspect_again.get(section.key)
-        if before is None:
-            self.book.note(FactKind.SECTION_ALARM, section, now, {"alarm": Alarm.NOT_READ, "reason": reason})
-        wait_s = _INSPECT_AGAIN_S if before is None else min(before[1] * 2, _INSPECT_AGAIN_AT_MOST_S)
-        self._inspect_again[section.key] = (now + timedelta(seconds=wait_s), wait_s)
-
     def tick(self, tick: d.Tick, now: datetime) -> None:
         """Time has passed: what has waited for it happens."""
         self.seeking.tick(tick.at)
-        for key, (due, _) in list(self._inspect_again.items()):
-            closed = self.book.get(key)
-            if closed is None:
-                del self._inspect_again[key]
-            elif due <= tick.at:
-                self._inspect_again[key] = (tick.at + timedelta(days=1), self._inspect_again[key][1])  # under way
-                self._inspect(closed)
+        self.checking.tick(tick.at)
         for waiting_key, waiting in [(key, one) for key, one in self._waiting.items() if one.retry_at <= tick.at]:
             del self._waiting[waiting_key]
             self.begin(waiting.stretch, waiting.rule, now, asked_at=waiting.asked_at)

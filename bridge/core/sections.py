@@ -48,6 +48,9 @@ FINAL = frozenset({S.STORED, S.FAILED, S.LOST})
 ASTERISK_RESTARTED = "asterisk-restarted"
 """The reason of a section that ended with its Asterisk: what was not written yet is lost."""
 
+ENDED_UNSEEN = "ended-unseen"
+"""The reason of a section whose end nobody saw: recbridge or the connection was away."""
+
 RUNNING = frozenset({S.RECORDING, S.PAUSED})
 """MixMonitor runs, and nobody has asked it to stop."""
 

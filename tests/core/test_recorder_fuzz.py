@@ -468,6 +468,8 @@ def held(scene: Scene) -> dict[str, object]:
         recorder.sectioner.book,
         recorder.sectioner.monitors,
         recorder.sectioner.muting,
+        recorder.sectioner.seeking,
+        recorder.sectioner.checking,
         recorder.watching,
         recorder.control,
         recorder.control.demands,
