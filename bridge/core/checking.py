@@ -17,7 +17,7 @@ _UNDER_WAY = timedelta(days=1)
 
 
 class Checking:
-    """Takes closed sections to their final state, by what is in their files. What is to be kept and done is in `out`."""
+    """Takes closed sections to their final state, by what is in their files. Decisions go into `out`."""
 
     def __init__(self, book: SectionBook, out: list[d.Decision]) -> None:
         self._book = book
