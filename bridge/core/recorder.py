@@ -128,13 +128,13 @@ class Recorder:
         return decisions
 
     def _snapshot(self, event: m.SnapshotTaken, now: datetime) -> None:
-        self.sectioner.before_snapshot(event, now)
-        changes = self.tracker.handle(event)
-        self.sectioner.know_again()
-        self.control.know_again(all_known=True)
-        for change in changes:
-            self._changed(change, now)
-        self.sectioner.after_snapshot(now)
+        with self.sectioner.snapshot(event, now):
+            changes = self.tracker.handle(event)
+            self.sectioner.know_again()
+            self.control.know_again(all_known=True)
+            for change in changes:
+                self._changed(change, now)
+            self.sectioner.after_snapshot(now)
         for stretch in [*self.stretches.values(), *self._before.values()]:
             self.sectioner.begin_missing(stretch, now)
 

@@ -4,7 +4,8 @@ Which rules apply when is the recorder's affair. Over 300 lines: every report an
 dictionaries of what waits, runs and is being replaced, and they have to change together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -409,9 +410,18 @@ class Sectioner:
             if rule.section is not None:
                 self._longest[section.key] = _Longest(stretch, rule, section.requested_at + rule.section)
 
-    def before_snapshot(self, snapshot: m.SnapshotTaken, now: datetime) -> None:
-        """Talks that the snapshot shows must not choose a leg on which one of ours is about to be stopped."""
+    @contextmanager
+    def snapshot(self, snapshot: m.SnapshotTaken, now: datetime) -> Iterator[None]:
+        """While what a snapshot shows is handled: nobody saw the end of what has ended."""
         self._snapshot, self._blind = snapshot, False
+        self._before_snapshot(now)
+        try:
+            yield
+        finally:
+            self._snapshot = None
+
+    def _before_snapshot(self, now: datetime) -> None:
+        """Talks that the snapshot shows must not choose a leg on which one of ours is about to be stopped."""
         self.monitors.connected_anew()
         for section in self.book.open():
             if section.key in self._unstopped or (section.key in self._of_before and section.key not in self._place):
@@ -445,7 +455,6 @@ class Sectioner:
                 self._stop_after_all(stopping)
             elif section.state in RUNNING or section.key in self.seeking:
                 self.seeking.seek(section)
-        self._snapshot = None
 
     def _stop_after_all(self, section: Section) -> None:
         """Of a section that is to be stopped: ask again where the answer was lost, or after it if it has no id."""
