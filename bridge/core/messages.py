@@ -30,7 +30,8 @@ class ChannelSeen:
     """A channel exists (Newchannel, or the start's snapshot).
 
     `exten` is what was dialled on a channel that came in, `state_up` whether it is answered. Names and numbers are
-    the channel's own caller id, as raw text. `dialed` is only known from a snapshot; else DialBegin tells.
+    the channel's own caller id, as raw text. `dialed`, and the `queue` that it waits or talks in, are only known from a
+    snapshot; else DialBegin and QueueCallerJoin tell.
     """
 
     at: datetime
@@ -43,6 +44,7 @@ class ChannelSeen:
     exten: str
     state_up: bool
     dialed: bool = False
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +333,7 @@ def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
         exten=message.header("Exten"),
         state_up=message.header("ChannelState") == _UP,
         dialed=message.header("Application") in _DIALED_BY,
+        queue=message.header("ApplicationData").partition(",")[0] if message.header("Application") == "Queue" else "",
     )
 
 

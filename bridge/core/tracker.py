@@ -121,6 +121,8 @@ class CallTracker:
         channel.number, channel.caller_name = event.caller_number, event.caller_name
         channel.context, channel.exten = event.context, event.exten
         channel.dialed = channel.dialed or event.dialed
+        if event.queue:
+            channel.queue = channel.call.queue = event.queue
         if event.state_up and channel.answered_at is None:
             channel.answered_at = event.at
 

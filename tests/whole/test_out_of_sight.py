@@ -101,3 +101,23 @@ async def test_one_that_somebody_stopped_while_the_daemon_was_away_gives_way_to_
     await asyncio.sleep(0.5)
     sections = await finished(daemon, call)
     assert [(one["file"], one["state"]) for one in sections] == [(1, "stored"), (2, "stored")]
+
+
+async def test_who_came_into_a_queue_while_the_daemon_was_away_is_recorded_as_the_queue_wants(
+    network: Network, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "10-test.yml").write_text("rules:\n  - {id: 5, name: Q, record: always, when: {queue: support}}\n")
+    async with Daemon(tmp_path / "bridge", network.pbx_ami_port, network.spool, rules=rules) as daemon:
+        await daemon.kill()
+        await network.behave("carol", "ring")
+        call = await network.inbound("+4915112345")
+        await call.answered()
+        await network.talking("bob")
+        await daemon.start()
+        await running(daemon, "recording", 5)
+        await asyncio.sleep(0.5)
+        sections = await finished(daemon, call, 1)
+        assert [(one["ruleId"], one["state"]) for one in sections] == [(5, "stored")]
+        assert (await daemon.journal(1))[0]["viaDetails"] == "support"
