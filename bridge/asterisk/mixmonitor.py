@@ -67,6 +67,9 @@ async def start(
         flags.append("a")
     if options.beep_every_s is not None:
         flags.append(f"B({options.beep_every_s:d})")
+    if options.receive is not None or options.transmit is not None:
+        # Before 18 the two are not in step without it; since then they are, and it is passed over.
+        flags.append("S")
     if options.receive is not None:
         flags.append(f"r({_safe(options.receive)})")
     if options.transmit is not None:

@@ -54,7 +54,7 @@ async def test_options_come_from_typed_arguments() -> None:
     options = Options(receive="/s/r.wav", transmit="/s/t.wav", beep_every_s=15, append=True)
     await mixmonitor.start(asterisk, LEG, PATH, RuleId(0), options=options)
     [(_, fields)] = asterisk.done
-    assert fields["Options"] == "i(RECBRIDGE_MIXMONITOR_0)aB(15)r(/s/r.wav)t(/s/t.wav)"
+    assert fields["Options"] == "i(RECBRIDGE_MIXMONITOR_0)aB(15)Sr(/s/r.wav)t(/s/t.wav)"
 
 
 @pytest.mark.parametrize(
