@@ -86,8 +86,13 @@ class SpoolWatch:
         low = self._low_space.of(space)
         level = 2 if space.free_bytes < low // 2 else 1 if space.free_bytes < low else 0
         if level > self._warned:
-            words = self.look.warning.message if self.look.warning is not None else ""
-            log.warning("spool-low", free_bytes=space.free_bytes, total_bytes=space.total_bytes, what=words)
+            said = self.look.warning or self.look.problem
+            log.warning(
+                "spool-low",
+                free_bytes=space.free_bytes,
+                total_bytes=space.total_bytes,
+                what=said.message if said is not None else "",
+            )
             self._warned = level
         elif space.free_bytes >= low + low // 10:
             self._warned = 0

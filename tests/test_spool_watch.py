@@ -81,6 +81,15 @@ async def test_little_room_is_said_at_the_mark_at_half_of_it_and_anew_after_ther
     assert told.facts == []
 
 
+async def test_where_there_is_too_little_room_to_record_the_warning_says_that() -> None:
+    disk, told = Disk(), Told()
+    watching = watch(disk, told)
+    disk.next = SpoolLook(NotReady("spool-full", "it is full"), None, Space(9, 1000))
+    with structlog.testing.capture_logs() as lines:
+        await watching.look_now()
+    assert [(line["event"], line.get("what")) for line in lines] == [("spool", None), ("spool-low", "it is full")]
+
+
 async def test_a_disk_that_hangs_is_named_and_holds_one_thread_however_often_it_is_looked_at() -> None:
     disk, told = Disk(hangs=threading.Event()), Told()
     watching = watch(disk, told, within_s=0.05)

@@ -120,7 +120,7 @@ class _Now(Collector):
 
     @staticmethod
     def _coverage(tally: Tally) -> Iterator[Metric]:
-        yield _counter("ended_calls_talked_seconds", "Talk of ended calls.", tally.all.talked_s)
+        yield _counter("ended_calls_talked_seconds", "Talk of calls that ended 5 minutes ago.", tally.all.talked_s)
         yield _counter("ended_calls_recorded_seconds", "Of it recorded by any rule.", tally.all.recorded_s)
         yield _counter_by("ended_calls_missing_seconds", "Not recorded by any rule, and why.", "reason", {
             str(reason): tally.all.reasons[reason] for reason in Reason

@@ -79,13 +79,17 @@ async def _ask(config: Config, token: str | None) -> tuple[list[dict[str, Any]],
     except TimeoutError:
         raise RecbridgeError(f"the daemon at {config.http.listen} did not answer within {_DEADLINE_S} s") from None
     except aiohttp.ClientConnectorError as error:
-        # asyncio words a refused connection itself; an address that is not found has a number below 0.
-        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror
-        raise RecbridgeError(f"no daemon answers at {config.http.listen}; does it run? ({why})") from None
+        raise RecbridgeError(f"no daemon answers at {config.http.listen}: does it run? ({refusal(error)})") from None
     except aiohttp.ClientConnectionError as error:
-        raise RecbridgeError(f"no daemon answers at {config.http.listen}; does it run? ({error})") from None
+        raise RecbridgeError(f"no daemon answers at {config.http.listen}: does it run? ({error})") from None
     except (aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
         raise RecbridgeError(f"what answers at {config.http.listen} is not recbridge ({error})") from None
+
+
+def refusal(error: aiohttp.ClientConnectorError) -> str:
+    """Why no connection came about."""
+    # asyncio words a refused connection itself; an address that is not found has a number below 0.
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error.strerror)
 
 
 def url_of(config: Config) -> str:

@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from bridge.cli.database import opened
-from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.options import add_config_option, add_json_option, config_path, why
+from bridge.cli.targets import TIME_WORDS, parse_when
 from bridge.config import Config, load_config
 from bridge.core.accounts import FAULTS, Reason
 from bridge.core.coverage import WORTH_S, CallCoverage, Sums, Tally
@@ -29,21 +30,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="say how much of the finished calls was recorded, and why not the rest",
         description="Adds up the calls that ended in a time, by day and rule: seconds talked, recorded, and missing by "
         "reason; then the calls of which something is missing that should not be. "
-        f"Exit status 1 where there is such a call (more than {WORTH_S:g} s {', '.join(sorted(FAULTS))}), else 0. "
-        "TIME is like 2026-03-02, 2026-03-02T09:00 (local time) or 2026-03-02T09:00+01:00.",
+        f"That is more than {WORTH_S:g} s {', '.join(sorted(FAULTS))}. {TIME_WORDS}",
+        epilog="Exit code: 0 nothing is missing that should not be, 1 something is, 2 it could not look.",
     )
     add_config_option(parser)
     add_json_option(parser)
-    parser.add_argument("--from", dest="since", type=_moment, metavar="TIME", help="default: a day before --until")
-    parser.add_argument("--until", type=_moment, metavar="TIME", help="ends before that (default: now)")
+    parser.add_argument("--from", dest="since", type=parse_when, metavar="TIME", help="default: a day before --until")
+    parser.add_argument("--until", type=parse_when, metavar="TIME", help="ends before that (default: now)")
     parser.set_defaults(func=run)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-03-02 or 2026-03-02T09:00+01:00") from None
 
 
 @dataclass(slots=True)
@@ -65,7 +59,15 @@ class Report:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say it. Raises RecbridgeError with one line where that cannot be."""
+    """Say it: 0 where nothing is missing that should not be, 1 where something is, 2 where it could not look."""
+    try:
+        return _run(args)
+    except (RecbridgeError, PermissionError) as error:
+        print(why(error), file=sys.stderr)
+        return 2
+
+
+def _run(args: argparse.Namespace) -> int:
     config = load_config(config_path(args))
     until = args.until or datetime.now(UTC)
     report = Report(args.since or until - _DAY, until)
@@ -118,7 +120,8 @@ def lines(report: Report) -> Iterator[str]:
     for call in report.faulty:
         cdr = call.cdr
         who = f"{cdr.source_number or '?'} -> {cdr.destination_number or '?'}"
-        yield f"  {cdr.ended_at.astimezone():%Y-%m-%d %H:%M:%S}  {cdr.call_id}  {who}"
+        began, ended = cdr.started_at.astimezone(), cdr.ended_at.astimezone()
+        yield f"  {began:%Y-%m-%d %H:%M:%S} to {ended:%H:%M:%S}  {cdr.call_id}  {who}"
         for rule in call.rules:
             faults = {reason: seconds for reason, seconds in rule.reasons.items() if reason in FAULTS}
             if rule.fault_s > WORTH_S:

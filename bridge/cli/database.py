@@ -38,9 +38,9 @@ async def opened(config: Config, *, make: bool = False) -> AsyncIterator[SqliteS
         await store.close()
 
 
-async def keep_token(config: Config, token: Token) -> None:
-    """Add a token. Raises StoreError."""
-    async with opened(config, make=True) as store:
+async def keep_token(config: Config, token: Token, *, make: bool = False) -> None:
+    """Add a token; `make` as in `opened`. Raises StoreError."""
+    async with opened(config, make=make) as store:
         await store.add_token(token)
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from bridge.cli.calls import tls_of, url_of
-from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.calls import refusal, tls_of, url_of
+from bridge.cli.options import add_config_option, add_json_option, config_path, why
 from bridge.config import Config, load_config
 from bridge.core.errors import RecbridgeError
 from bridge.core.space import Space, in_words
@@ -78,7 +78,7 @@ def _examine(config: Config) -> _Findings:
     spool, database = config.spool.local, config.database
     found.checks.append(_daemon(config))
     sound = _Check("database", f"{database} is sound")
-    _try(sound, lambda: sound.problems.extend(f"{database}: {line}" for line in damage(database)))
+    readable = _try(sound, lambda: sound.problems.extend(f"{database}: {line}" for line in damage(database)))
     found.checks.append(sound)
     state = database.with_name("spool.json")
     look = Spool(
@@ -92,7 +92,7 @@ def _examine(config: Config) -> _Findings:
     found.checks.append(_Check("spool", room, [one.message for one in (look.problem, look.warning) if one is not None]))
     unnamed, missing = _Check("files", "each is a section's"), _Check("sections", "each that is stored has its file")
     found.checks += [unnamed, missing]
-    if look.problem is not None and look.problem.code in {"spool-missing", "spool-unmounted"}:
+    if not readable or (look.problem is not None and look.problem.code in {"spool-missing", "spool-unmounted"}):
         unnamed.what = missing.what = "not looked at"
         return found
     _try(unnamed, lambda: _take(found.unnamed, unnamed_files(database, spool)))
@@ -104,13 +104,16 @@ def _examine(config: Config) -> _Findings:
     return found
 
 
-def _try(check: _Check, look: Callable[[], None]) -> None:
+def _try(check: _Check, look: Callable[[], None]) -> bool:
     try:
         look()
-    except RecbridgeError as error:
-        check.problems.append(error.message)
+    except (RecbridgeError, PermissionError) as error:
+        check.problems.append(why(error))
+        return False
     except OSError as error:
-        check.problems.append(f"{error.filename}: {error.strerror}: run it as a user who may, like root")
+        check.problems.append(f"{error.filename}: {error.strerror}")
+        return False
+    return True
 
 
 def _take(into: list[T], found: Iterable[T]) -> None:
@@ -124,7 +127,10 @@ def _count(found: Sequence[object]) -> str:
 def _daemon(config: Config) -> _Check:
     check = _Check("daemon", f"answers at {config.http.listen} and is ready")
     try:
-        check.problems += [f"it is not ready: {code}" for code in asyncio.run(_not_ready(config))]
+        for code in asyncio.run(_not_ready(config)):
+            check.problems.append(f"it is not ready: {code}: `recbridge calls` and the log say more")
+    except aiohttp.ClientConnectorError as error:
+        check.problems.append(f"none answers at {config.http.listen}: does it run? ({refusal(error)})")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, RecbridgeError) as error:
         check.problems.append(f"it does not answer at {config.http.listen}: {error or type(error).__name__}")
     return check
@@ -144,7 +150,12 @@ def _as_json(found: _Findings) -> dict[str, Any]:
     return {
         "ok": found.well,
         "checks": [
-            {"check": one.name, "ok": not one.problems, "what": one.what, "problems": one.problems}
+            {
+                "check": one.name,
+                "ok": not one.problems,
+                "what": None if one.problems else one.what,
+                "problems": one.problems,
+            }
             for one in found.checks
         ],
         "spool": {"freeBytes": found.space.free_bytes, "totalBytes": found.space.total_bytes} if found.space else None,

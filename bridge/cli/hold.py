@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,13 +11,22 @@ from typing import Any
 
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
-from bridge.cli.targets import add_target_options, add_who_options, target_of, target_words, when_words, who_of
+from bridge.cli.targets import (
+    TIME_WORDS,
+    add_target_options,
+    add_who_options,
+    target_of,
+    target_words,
+    when_words,
+    who_of,
+)
 from bridge.config import Config, load_config
 from bridge.core.errors import RecbridgeError
 from bridge.core.records import Fact, FactKind
-from bridge.core.retention import Hold
+from bridge.core.retention import Hold, Target
 from bridge.core.store import AppendFact, PutHold
 from bridge.storage.retention import new_id
+from bridge.storage.traces import rows_of
 from bridge.storage.turns import batch_turn
 
 
@@ -28,7 +38,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "add",
         help="set a hold",
         description="Nothing that the hold covers is deleted, by its age or by a request, before it is released: what "
-        "is recorded and what will be. All that is given has to fit. Prints the hold's id.",
+        "is recorded and what will be. All that is given has to fit. Prints the hold's id. " + TIME_WORDS,
     )
     add_config_option(add)
     add_json_option(add)
@@ -56,7 +66,10 @@ def run_add(args: argparse.Namespace) -> int:
     if target.since is not None and target.until is not None and target.since >= target.until:
         raise RecbridgeError("--from has to be before --until")
     hold = Hold(new_id(), target, who_of(args), args.why, datetime.now(UTC))
-    asyncio.run(_keep(load_config(config_path(args)), hold, FactKind.HOLD_SET))
+    config = load_config(config_path(args))
+    asyncio.run(_keep(config, hold, FactKind.HOLD_SET))
+    for unknown in asyncio.run(_unknown(config, target)):
+        print(f"the hold stands, but nothing is known yet of {unknown}: is the id right?", file=sys.stderr)
     print(json.dumps(described(hold), ensure_ascii=False, indent=2) if args.json else hold.id)
     return 0
 
@@ -97,6 +110,19 @@ async def _release(config: Config, hold_id: str, who: str, why: str) -> Hold:
     hold = replace(found, released_at=datetime.now(UTC), released_by=who, released_why=why)
     await _keep(config, hold, FactKind.HOLD_RELEASED)
     return hold
+
+
+async def _unknown(config: Config, target: Target) -> list[str]:
+    """An id with a slip in it would hold nothing, and nobody would see it."""
+    unknown = []
+    async with opened(config) as store:
+        if target.record_id is not None and not await store.sections_of(target.record_id):
+            unknown.append(f"record {target.record_id}")
+        if target.call_id is not None:
+            rows = await rows_of(store, target.call_id)
+            if not (rows.cdrs or rows.sections or rows.runs):
+                unknown.append(f"call {target.call_id}")
+    return unknown
 
 
 async def _keep(config: Config, hold: Hold, kind: FactKind) -> None:

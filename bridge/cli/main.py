@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bridge import __version__
 from bridge.cli import asterisk_conf, calls, check, coverage, doctor, erase, explain, hold, replay, run, token, verify
+from bridge.cli.options import why
 from bridge.core.errors import RecbridgeError
 
 _COMMANDS = (run, check, explain, replay, calls, coverage, doctor, hold, erase, verify, token, asterisk_conf)
@@ -21,11 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         code: int = args.func(args)
-    except RecbridgeError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except PermissionError as error:  # not even whether a file is there can be seen
-        print(f"{error.filename}: {error.strerror}: run it as a user who may, like root", file=sys.stderr)
+    except (RecbridgeError, PermissionError) as error:  # or not even whether a file is there can be seen
+        print(why(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

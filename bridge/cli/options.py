@@ -23,6 +23,13 @@ def add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def why(error: Exception) -> str:
+    """What kept a command from its work, for people."""
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: {error.strerror}: run it as a user who may, like root"
+    return str(error)
+
+
 def config_path(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Path:
     """Which configuration file is meant."""
     given: Path | None = args.config

@@ -11,6 +11,9 @@ from bridge.core.durations import parse_duration
 from bridge.core.ids import CallId, Identity, RecordId
 from bridge.core.retention import Target
 
+TIME_WORDS = "TIME is like 2026-03-02, 2026-03-02T09:00 (local time) or 2026-03-02T09:00+01:00; 90d is so long ago."
+"""For the help of commands that take times by `parse_when`."""
+
 
 def add_who_options(parser: argparse.ArgumentParser) -> None:
     """`--why` and `--who`."""
@@ -72,17 +75,16 @@ def when_words(at: datetime) -> str:
 
 
 def parse_when(text: str) -> datetime:
-    """`2026-08-01`, `2026-08-01T12:00:00+02:00` (UTC without a zone), or so long ago: `90d`."""
+    """`2026-08-01`, `2026-08-01T12:00:00+02:00` (without a zone local time), or so long ago: `90d`."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         try:
             return datetime.now(UTC) - parse_duration(text)
         except (ValueError, OverflowError):
             raise argparse.ArgumentTypeError(
-                f"{text!r} is neither a time like 2026-08-01T12:00 nor a length like 90d"
+                f"{text!r} is neither a time like 2026-08-01T12:00+02:00 nor a length like 90d"
             ) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _words(text: str) -> str:

@@ -43,7 +43,7 @@ def run_create(args: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     expires_at = None if args.expires is None else now + args.expires
     token, plain = tokens.new_token(args.identity, Role(args.role), args.scope, now, expires_at)
-    asyncio.run(keep_token(config, token))
+    asyncio.run(keep_token(config, token, make=True))
     scopes = sorted(str(scope) for scope in token.scopes)
     if args.json:
         described = {
@@ -57,7 +57,7 @@ def run_create(args: argparse.Namespace) -> int:
         print(json.dumps(described, ensure_ascii=False, indent=2))
     else:
         until = "for ever" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
-        print(f"For {token.identity} as {token.role}, {until}, beside looking good for: {', '.join(scopes)}")
+        print(f"For {token.identity} as {token.role}, {until}; it may look and {', '.join(scopes) or 'nothing else'}:")
         print(plain)
     return 0
 

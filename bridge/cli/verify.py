@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.options import add_config_option, add_json_option, config_path, why
 from bridge.cli.spool import there
 from bridge.config import load_config
 from bridge.core.chain import Head
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         found = verify(config.database, spool, args.since, args.expect, progress)
     except (RecbridgeError, OSError) as error:
         progress.clear()
-        print(_why(error), file=sys.stderr)
+        print(why(error), file=sys.stderr)
         return 2
     progress.clear()
     if args.json:
@@ -69,12 +69,6 @@ def _head(text: str) -> Head:
         return Head.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return f"{error.filename}: {error.strerror}: run it as a user who may, like root"
-    return str(error)
 
 
 def _lines(found: Findings, no_files: bool) -> list[str]:

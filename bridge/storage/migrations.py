@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiosqlite
+import structlog
 
 from bridge.core.errors import StoreError
 from bridge.storage.chaining import chain_existing
+
+log = structlog.get_logger()
 
 SCHEMA = Path(__file__).parent / "schema"
 """`0001_initial.sql`, `0002_….sql`: each ends by setting `user_version` to its own number."""
@@ -44,10 +47,11 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
         raise StoreError(
             f"database {path}: it belongs to another program: name another file in `database:`", reason="foreign"
         )
-    if 0 < version < newest:
-        await _back_up(database, path, version)
+    backup = await _back_up(database, path, version) if 0 < version < newest else None
     for number in sorted(number for number in files if number > version):
         await _apply(database, files[number], number)
+    if backup is not None:
+        log.info("database-upgraded", database=str(path), schema_was=version, schema=newest, backup=str(backup))
 
 
 async def _apply(database: aiosqlite.Connection, file: Path, number: int) -> None:
@@ -71,7 +75,7 @@ async def _apply(database: aiosqlite.Connection, file: Path, number: int) -> Non
         raise
 
 
-async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> None:
+async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> Path:
     backup = path.with_name(f"{path.name}.v{version}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.bak")
     try:
         # Made by us first, since it holds what the database holds: nobody else may read it.
@@ -84,6 +88,7 @@ async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> 
     except BaseException:
         backup.unlink(missing_ok=True)
         raise
+    return backup
 
 
 def _files(folder: Path) -> dict[int, Path]:

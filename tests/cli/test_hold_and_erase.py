@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -181,6 +182,36 @@ def test_requests_that_have_waited_count_for_the_half_too(config: Path, capsys: 
     assert files(config) == 5
     assert says(config, capsys, *expired, "--force")["done"]["sections"] == 5
     assert files(config) == 0
+
+
+def test_a_hold_on_what_is_not_known_says_so(config: Path, capsys: Capture) -> None:
+    async def record(here: House) -> tuple[str, str]:
+        section = await here.section(1)
+        await here.call(kept.cdr("9.9", ()), kept.entry("bob", "9.9"))
+        return section.record_id, section.call_id
+
+    record_id, call_id = inside(config, record)
+
+    def said(*options: str) -> str:
+        assert main(["hold", "add", *options, "--why", "x", "--config", str(config)]) == 0
+        return capsys.readouterr().err
+
+    assert said("--record", record_id) == said("--call", call_id) == said("--call", "9.9") == ""
+    assert "nothing is known yet of record 1-1_1-2: is the id right?" in said("--record", "1-1_1-2")
+    assert "nothing is known yet of call 8.8" in said("--call", "8.8")
+    assert len(says(config, capsys, "hold", "list")["items"]) == 5
+
+
+def test_a_time_without_a_zone_is_local_time_as_it_is_for_coverage(
+    config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside(config, two_old_and_three_young)
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        held = says(config, capsys, "hold", "add", "--from", "2026-08-01", "--why", "x")
+    time.tzset()
+    assert held["from"] == "2026-07-31T22:00:00+00:00"
 
 
 def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

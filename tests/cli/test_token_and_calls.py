@@ -218,6 +218,10 @@ async def one_line(config: Path, capsys: Capture, *options: str) -> str:
 
 
 async def test_a_daemon_that_does_not_run_is_one_line(config: Path, capsys: Capture) -> None:
+    assert (await one_line(config, capsys)).endswith("has recbridge run yet?")
+    assert not list(config.parent.glob("recbridge.db*")), "asking makes no database"
+    assert await asyncio.to_thread(create, config, "--role", "user") == 0
+    capsys.readouterr()
     assert (await one_line(config, capsys)).endswith("does it run? (Connection refused)")
 
 
@@ -239,6 +243,6 @@ async def test_something_else_on_the_port_is_one_line(
     await server.setup()
     await web.TCPSite(server, "127.0.0.1", port_of(config)).start()
     try:
-        assert "is not recbridge" in await one_line(config, capsys)
+        assert "is not recbridge" in await one_line(config, capsys, "--token", "rb_any")
     finally:
         await server.cleanup()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiosqlite
 import pytest
+import structlog
 
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
@@ -62,10 +63,14 @@ async def test_a_new_database_needs_no_backup(path: Path) -> None:
 async def test_a_migration_leaves_a_backup_of_what_was(path: Path, schema: Path) -> None:
     await kept_facts(path, 3)
     (schema / f"{NEXT:04}_note.sql").write_text(NOTE)
-    await apply(path, schema)
+    with structlog.testing.capture_logs() as logs:
+        await apply(path, schema)
     assert asked(path, "PRAGMA user_version") == [(NEXT,)]
     assert asked(path, "SELECT note FROM tokens") == []
     (backup,) = backups(path)
+    (line,) = logs
+    assert (line["event"], line["schema_was"], line["schema"]) == ("database-upgraded", NEWEST, NEXT)
+    assert line["backup"] == str(backup)
     assert backup.name.startswith(f"recbridge.db.v{NEWEST}-")
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert asked(backup, "PRAGMA user_version") == [(NEWEST,)]
