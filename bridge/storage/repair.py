@@ -2,7 +2,8 @@
 
 Asterisk writes a header of 44 bytes with both sizes 0 at once, then the audio in steps of 32 KiB, and the sizes when it
 closes the file, RIFF's before the data's. Killed, it leaves whole steps behind a header without sizes; what was in its
-buffer, up to 2 s of 8 kHz, never was on the disk (measured on 22 and 16).
+buffer, up to 2 s of 8 kHz, never was on the disk (measured on 22 and 16). Where there was no room for the header, and
+room came, or somebody emptied the file, zeros stand in its place and the audio lies where it would (measured on 22).
 """
 
 import os
@@ -17,6 +18,8 @@ from bridge.storage.replacing import replacing
 
 ENDING = "repairing"
 _HEADER_BYTES = 4_096
+_PLAIN_BYTES = 44
+_NARROW_HZ, _WIDE_HZ = 8_000, 16_000
 _COPY_BYTES = 1 << 20
 _LARGEST = 0xFFFF_FFFF
 """What 32 bits can say: after 4 GiB, 37 hours of stereo, a header says less than there is."""
@@ -28,7 +31,7 @@ class Look:
 
     `final`: its sizes fit its length; so has what is no WAV at all, libsndfile says what is wrong with it. `data_at` is
     where its audio begins, None for one that ends before.
-    `frame_bytes` is one sample of each channel, `bytes_per_s` a second of all.
+    `frame_bytes` is one sample of each channel, `bytes_per_s` a second of all; `headless`: zeros stand for its header.
     """
 
     size: int
@@ -37,6 +40,7 @@ class Look:
     data_at: int | None = None
     frame_bytes: int = 1
     bytes_per_s: int = 1
+    headless: bool = False
 
     @property
     def audio_bytes(self) -> int:
@@ -68,6 +72,9 @@ def _look(file: BinaryIO) -> Look:
     head = file.read(_HEADER_BYTES)
     status = os.fstat(file.fileno())
     size, changed_ns = max(status.st_size, len(head)), status.st_mtime_ns
+    if size > _PLAIN_BYTES and not any(head[:4]) and not any(head[8:40]):  # the sizes may be there
+        rate = _WIDE_HZ if str(file.name).endswith(".wav16") else _NARROW_HZ
+        return Look(size, changed_ns, False, _PLAIN_BYTES, 2, 2 * rate, headless=True)
     if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
         return Look(size, changed_ns, final=True)
     at, frame_bytes, bytes_per_s = 12, 1, 1
@@ -107,7 +114,8 @@ def repair(path: Path) -> Repaired | None:
             if found.data_at is None:
                 raise empty(path, found)
             file.seek(0)
-            header = _finished(file.read(found.data_at), found)
+            header = file.read(found.data_at)
+            header = _finished(_plain(found.bytes_per_s // 2) if found.headless else header, found)
             try:
                 _copy(file, header, found, path)
             except OSError as error:
@@ -122,6 +130,14 @@ def repair(path: Path) -> Repaired | None:
 def empty(path: Path, found: Look) -> MediaError:
     """What to say of a file that ends before its audio."""
     return MediaError(f"{path} ends after {found.size} bytes, before its audio", reason="empty")
+
+
+def _plain(rate_hz: int) -> bytes:
+    """The header that Asterisk writes: one channel of 16 bits, without its sizes."""
+    kind = (16).to_bytes(4, "little") + (1).to_bytes(2, "little") + (1).to_bytes(2, "little")
+    rates = rate_hz.to_bytes(4, "little") + (2 * rate_hz).to_bytes(4, "little")
+    widths = (2).to_bytes(2, "little") + (16).to_bytes(2, "little")
+    return b"RIFF" + bytes(4) + b"WAVEfmt " + kind + rates + widths + b"data" + bytes(4)
 
 
 def _finished(header: bytes, found: Look) -> bytes:

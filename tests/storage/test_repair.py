@@ -104,6 +104,22 @@ def test_what_is_closed_or_no_wav_is_not_touched(wav: Path) -> None:
         assert wav.stat().st_ino == before.st_ino
 
 
+@pytest.mark.parametrize(("name", "rate"), [("a.wav", 8000), ("a.wav16", 16000), ("a_r.wav", 8000)])
+@pytest.mark.parametrize("sizes", [True, False])
+def test_a_file_whose_header_had_no_room_gets_one(tmp_path: Path, name: str, rate: int, sizes: bool) -> None:
+    """The disk was full when Asterisk wrote it, and had room afterwards; closing it, Asterisk wrote the sizes alone."""
+    path, header = tmp_path / name, bytearray(44)
+    if sizes:
+        header[4:8] = (36 + len(AUDIO)).to_bytes(4, "little")
+        header[40:44] = len(AUDIO).to_bytes(4, "little")
+    path.write_bytes(bytes(header) + AUDIO)
+    assert repair(path) is not None
+    with wave.open(str(path), "rb") as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (rate, 1, 2)
+    assert audio_of(path) == AUDIO
+    assert repair(path) is None
+
+
 def test_the_copy_has_the_mode_and_the_owner_of_the_file(wav: Path) -> None:
     unclosed(wav, AUDIO).chmod(0o640)
     if os.geteuid() == 0:
