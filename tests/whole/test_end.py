@@ -99,6 +99,7 @@ async def test_an_asterisk_that_hangs_does_not_keep_it_from_ending_and_nothing_i
         assert "recordings-not-stopped" in daemon.log
         daemon.arguments = ()
         await daemon.start()
+        await recording(daemon)  # the next: what was to be stopped is
         await call.hangup()
         await daemon.journal(2, deadline_s=60)
         sections = await daemon.records(record_id)

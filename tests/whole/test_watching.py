@@ -118,11 +118,16 @@ async def test_a_file_that_somebody_deletes_costs_what_was_in_it_and_no_more(net
 
 
 async def seen(daemon: Daemon, file: int) -> Path:
-    """The file of a section, as soon as it is there."""
+    """The file of a section, as soon as it is there; the spool has those of other tests, too."""
+    since = daemon.config.stat().st_mtime
+
+    def found() -> list[Path]:
+        return [path for path in daemon.spool.rglob(f"*_1_{file:03d}.wav") if path.stat().st_mtime >= since]
+
     async with asyncio.timeout(30):
-        while not (found := [*daemon.spool.rglob(f"*_1_{file:03d}.wav")]):  # noqa: ASYNC110 - it is Asterisk's
+        while not found():  # noqa: ASYNC110 - it is Asterisk's
             await asyncio.sleep(0.05)
-    return found[0]
+    return found()[0]
 
 
 async def test_of_a_file_that_somebody_cuts_off_the_rest_of_the_talk_is_in_the_next(network: Network) -> None:
