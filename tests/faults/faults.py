@@ -34,7 +34,7 @@ class Fault:
 ALL = book("All", MONO)
 FAULTS = (
     Fault("AMI is cut", [cut(phase, Mode.CUT) for phase in PHASES]),
-    Fault("AMI is half open", [cut(IN_TALK, Mode.STALL)]),
+    Fault("AMI is half open", [cut(IN_TALK, Mode.STALL)], slow=True),
     Fault("AMI is half open, in every phase", [cut(phase, Mode.STALL) for phase in PHASES[:4]], slow=True),
     Fault("AMI is slow", [Scenario("slow", ALL, slow, proxied=True)]),
     Fault("AMI refuses the login", [Scenario("refused", ALL, refused, proxied=True)], slow=True),
@@ -48,7 +48,8 @@ FAULTS = (
     Fault("The database is locked for 10 s", [Scenario("locked", ALL, partial(database_locked, killed=False))]),
     Fault("The database is locked, and recbridge killed",
           [Scenario("locked", ALL, partial(database_locked, killed=True))]),
-    Fault("The disk fills up", [Scenario("full", ALL, filled, judge=judge_filled)], small=True),
+    Fault("The disk fills up", [Scenario("full", ALL, filled, judge=judge_filled)], small=True, slow=True),
     Fault("The disk is read-only to recbridge",
-          [Scenario("mono", ALL, read_only), Scenario("stereo", book("All", STEREO), read_only)], small=True),
+          [Scenario("mono", ALL, read_only), Scenario("stereo", book("All", STEREO), read_only)],
+          small=True, slow=True),
 )  # fmt: skip

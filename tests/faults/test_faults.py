@@ -1,4 +1,4 @@
-"""Each fault once, but those that take a minute: nothing of what Asterisk wrote is lost."""
+"""Each fault once, but those that take long (of the disk see tests/whole): nothing of what Asterisk wrote is lost."""
 
 import pytest
 
