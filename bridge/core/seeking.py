@@ -44,7 +44,6 @@ class Seeking:
 
     def seek(self, section: Section) -> None:
         """Ask after it now."""
-        self._out_of_sight.setdefault(section.key, None)
         self._out_of_sight[section.key] = None
         self._out.append(d.FindMixMonitor(section.key, section.leg, d.wav_of(section), section.mixmonitor_id))
 
