@@ -6,15 +6,18 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID, uuid5
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from bridge.core.document import Boolean, Listed, Loaded, Strict, Text, WrongValueError, in_order, load, text_of
+from bridge.core.document import Boolean, Listed, Loaded, Strict, Text, WrongValueError, in_order, load, one_of, text_of
 from bridge.core.durations import Duration
 from bridge.core.errors import BadInputError, Problem
+from bridge.core.people import uuid_of
 from bridge.core.space import LowSpace, LowSpaceText
 from bridge.files import DEFAULT_USERS, read_text
 
@@ -25,6 +28,8 @@ SECRET_VARIABLE = "RECBRIDGE_AMI_SECRET"  # noqa: S105  # the name of a variable
 _DEFAULT_RULES = Path("/etc/recbridge/rules")
 _DEFAULT_SPOOL = Path("/var/spool/asterisk/recbridge")
 _LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?")
+_TENANTS_NAMESPACE = UUID("7c1f8b0e-2b1d-5f5a-8a58-6f4f2c7d9e11")
 _FOR_MIXMONITOR = re.compile(r"/[A-Za-z0-9._/-]*")
 
 
@@ -55,6 +60,13 @@ def _listen(value: object) -> str:
     if match is None or int(match["port"]) > 65535:
         raise WrongValueError(f"must be an address and a port like 127.0.0.1:8095, not `{text}`")
     return text
+
+
+def _url(value: object) -> str:
+    text = text_of(value)
+    if not _URL.fullmatch(text):
+        raise WrongValueError(f"must be an address like https://pbx.example.org, not `{text}`")
+    return text.rstrip("/")
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:
@@ -101,9 +113,13 @@ class TlsConfig(Strict):
 
 
 class HttpConfig(Strict):
-    """Where the API listens. `trusted_proxies` may say who asks (X-Forwarded-For)."""
+    """Where the API listens. `trusted_proxies` may say who asks (X-Forwarded-For).
+
+    `public_url` is how others reach it, for links in mails: `https://pbx.example.org/recbridge`.
+    """
 
     listen: Annotated[str, BeforeValidator(_listen)] = "127.0.0.1:8095"
+    public_url: Annotated[str | None, BeforeValidator(_url)] = None
     tls: TlsConfig | None = None
     trusted_proxies: Listed[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]] = ()
 
@@ -120,6 +136,33 @@ class RetentionConfig(Strict):
     keep: Duration = timedelta(days=365)
 
 
+class MailTls(StrEnum):
+    """How a mail server is spoken to."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class MailConfig(Strict):
+    """The SMTP server that takes our mails, and who they are from. `admin` gets what is about recbridge itself."""
+
+    host: Text
+    port: Annotated[int, BeforeValidator(_port)] = 25
+    tls: Annotated[MailTls, one_of(MailTls)] = MailTls.NONE
+    username: Text | None = None
+    password: Annotated[SecretStr | None, BeforeValidator(_secret)] = None
+    password_file: AbsolutePath | None = None
+    sender: Text
+    admin: Text | None = None
+
+
+class WebhooksConfig(Strict):
+    """`allow_private`: callbacks may go to private and loopback addresses."""
+
+    allow_private: Boolean = False
+
+
 class QueueConfig(Strict):
     """What one queue says of its members. `record_toggle`: may their record key record; it stands over the user's."""
 
@@ -130,6 +173,7 @@ class Config(Strict):
     """The whole configuration; only `asterisk` is required.
 
     `systemname` names this PBX in every row that is kept. `dtmf`: `*3` counts as plain DTMF on the user's own leg, too.
+    `tenant_uuid` is what clients of Wazo call this PBX.
     """
 
     asterisk: AsteriskConfig
@@ -143,6 +187,14 @@ class Config(Strict):
     systemname: Text = Field(default_factory=socket.gethostname)
     dtmf: Boolean = False
     queues: Mapping[Text, QueueConfig] = {}
+    mail: MailConfig | None = None
+    webhooks: WebhooksConfig = WebhooksConfig()
+    given_tenant_uuid: Annotated[UUID | None, BeforeValidator(uuid_of)] = Field(default=None, alias="tenant_uuid")
+
+    @property
+    def tenant_uuid(self) -> UUID:
+        """As given, else derived from the systemname."""
+        return self.given_tenant_uuid or uuid5(_TENANTS_NAMESPACE, self.systemname)
 
     @property
     def queue_toggles(self) -> Mapping[str, bool]:

@@ -42,6 +42,7 @@ from bridge.notify import Notifier
 from bridge.numbers import numbers
 from bridge.outbox import Outbox
 from bridge.rulebook import Rulebook
+from bridge.settings import SettingKeeper
 from bridge.spool_watch import SpoolWatch
 from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
@@ -161,6 +162,7 @@ class Daemon:
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
         )
+        setting = SettingKeeper(store, await store.settings(), recorder.phones.use, utc_now)
         engine = Engine(recorder, store, keeper, hands.perform, clock, seen_at=seen_at)
         await engine.feed([_started(seen_at)])
         books = Books(store, config.database.with_name(f"{config.database.name}.said"), utc_now)
@@ -198,6 +200,10 @@ class Daemon:
                 warnings=warnings,
                 space=lambda: disk.look.space,
                 trusted_proxies=config.http.trusted_proxies,
+                directory=lambda: self._book.directory,
+                systemname=config.systemname,
+                tenant_uuid=config.tenant_uuid,
+                setting=setting,
             ),
             metrics=metrics,
         )

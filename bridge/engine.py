@@ -14,10 +14,12 @@ from datetime import datetime
 import structlog
 
 from bridge.core.access import Reader
-from bridge.core.commands import ANSWER_WITHIN_S, Answer, Command, CommandNumber, Done, Refused, Verb
+from bridge.core.commands import ANSWER_WITHIN_S, Answer, Command, CommandNumber, Done, Order, Refused, SetFlags, Verb
 from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
 from bridge.core.errors import NotConfirmedError, TooManyCommandsError
+from bridge.core.ids import Identity
 from bridge.core.messages import Event
+from bridge.core.people import UserFlags
 from bridge.core.recorder import Recorder
 from bridge.core.records import FactKind
 from bridge.core.store import CHANGES, AppendFact, Store
@@ -27,7 +29,7 @@ from bridge.outbox import Hold
 
 log = structlog.get_logger()
 
-Input = Event | Report | Command | AppendFact
+Input = Event | Report | Order | AppendFact
 """What comes in: AMI's events, the acts' reports, commands, and facts that need no deciding (Asterisk is away)."""
 
 _BATCH = 1000
@@ -105,8 +107,7 @@ class Engine:
         """Hand in events and facts in their order; waits while the recorder has more than it can do."""
         await self._inbox.put_many(items)
 
-    @contextlib.asynccontextmanager
-    async def ask(self, verb: Verb, channel: str, reader: Reader) -> AsyncIterator[Answer]:
+    def ask(self, verb: Verb, channel: str, reader: Reader) -> contextlib.AbstractAsyncContextManager[Answer]:
         """Give a command, wait for its answer; who has passed that on leaves the context. Raises nothing.
 
         `Refused` is also TooManyCommandsError (1,000 are under way), and NotConfirmedError where no answer came in time
@@ -117,6 +118,20 @@ class Engine:
         for which Asterisk takes its time does not stall the streams. A stream that still reads older facts from the
         database meets newer ones there before. Nothing but streams waits.
         """
+        return self._ask(lambda number: Command(self._clock(), number, verb, channel, reader))
+
+    def set_flags(
+        self, identity: Identity, flags: UserFlags, reader: Reader
+    ) -> contextlib.AbstractAsyncContextManager[Answer]:
+        """What is recorded of a user's calls is to be so from the next talk on; as `ask`."""
+        return self._ask(lambda number: SetFlags(self._clock(), number, identity, flags, reader))
+
+    def flags_of(self, identity: Identity) -> UserFlags:
+        """What holds for a user: what was changed, else what users.yml says."""
+        return self.recorder.phones.flags_of(identity)
+
+    @contextlib.asynccontextmanager
+    async def _ask(self, order: Callable[[CommandNumber], Order]) -> AsyncIterator[Answer]:
         number = CommandNumber(next(self._numbers))
         if self._stopping:
             yield _ended(number)
@@ -125,13 +140,14 @@ class Engine:
             yield Refused(number, TooManyCommandsError(f"{_MOST_ASKED} commands are under way already: try again"))
             return
         asked = self._asked[number] = _Asked(asyncio.get_running_loop().create_future())
-        self._inbox.put_now(Command(self._clock(), number, verb, channel, reader))
+        given = order(number)
+        self._inbox.put_now(given)
         try:
             try:
                 async with asyncio.timeout(self._patience_s):
                     answer = await asked.answer
             except TimeoutError:
-                log.error("command-not-answered", verb=str(verb), channel=channel)
+                log.error("command-not-answered", order=type(given).__name__)
                 answer = Refused(number, NotConfirmedError("Asterisk did not confirm in time"))
             yield answer
         finally:
@@ -188,13 +204,13 @@ class Engine:
             if isinstance(item, AppendFact):
                 decisions.append(item)
                 continue
-            if isinstance(item, Command):
+            if isinstance(item, Command | SetFlags):
                 self._hold(item.number)
             try:
                 decisions += self.recorder.handle(item, now)
             except Exception:  # one event that we misjudge must not end the recording of all others
                 log.exception("event-not-handled", event_type=type(item).__name__)
-                if isinstance(item, Command):
+                if isinstance(item, Command | SetFlags):
                     error = NotConfirmedError("something went wrong here, and the log says what")
                     decisions.append(Refused(item.number, error))
         return [*decisions, *self.recorder.checkpoint()]

@@ -7,12 +7,14 @@ from datetime import datetime
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
 from bridge.core.errors import StoreError
+from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Demand, Fact, FactKind, NumberedEntry, NumberedFact, Pause, Section, journal_fact
 from bridge.core.retention import Hold
 from bridge.core.sections import FINAL
+from bridge.core.settings import Settings
 from bridge.core.store import (
     AddCdr,
     AddJournalEntry,
@@ -26,9 +28,11 @@ from bridge.core.store import (
     Mark,
     PutCall,
     PutDemand,
+    PutExport,
     PutHold,
     PutPause,
     PutSection,
+    PutSettings,
     PutSpan,
     PutTalk,
     PutUserFlags,
@@ -96,6 +100,8 @@ class MemoryStore:
         self._talks: dict[TalkId, TalkAccount] = {}
         self._spans: dict[tuple[TalkId, int], Span] = {}
         self._tokens: dict[str, Token] = {}
+        self._settings = Settings()
+        self._exports: dict[ExportId, Export] = {}
 
     def _check(self) -> None:
         if self.broken is not None:
@@ -141,6 +147,10 @@ class MemoryStore:
                     self._pauses[pause.record_id, pause.by] = pause
                 case EndPause(record_id, by):
                     self._pauses.pop((record_id, by), None)
+                case PutSettings(settings):
+                    self._settings = settings
+                case PutExport(export):
+                    self._exports[export.id] = export
                 case PutUserFlags(identity, flags):
                     self._flags[identity] = flags
                 case PutHold(hold):
@@ -278,6 +288,22 @@ class MemoryStore:
     async def token(self, token_id: str) -> Token | None:
         self._check()
         return self._tokens.get(token_id)
+
+    async def end_token(self, token_id: str) -> bool:
+        self._check()
+        return self._tokens.pop(token_id, None) is not None
+
+    async def settings(self) -> Settings:
+        self._check()
+        return self._settings
+
+    async def exports(self) -> Sequence[Export]:
+        self._check()
+        return sorted(self._exports.values(), key=lambda one: (one.asked_at, one.id))
+
+    async def export(self, export_id: ExportId) -> Export | None:
+        self._check()
+        return self._exports.get(export_id)
 
     def forget_facts(self, up_to: int) -> None:
         """As retention does."""

@@ -157,7 +157,7 @@ queue: {}
                 "5:26: `record_toggle` must be true or false, not `on` (did you mean true?)",
                 "6:3: `park` has no value",
                 "7:3: `` is empty",
-                f"8:1: unknown key `record_toggle`; possible here: {', '.join(Config.model_fields)}",
+                f"8:1: unknown key `record_toggle`; possible here: {', '.join(field.alias or name for name, field in Config.model_fields.items())}",
                 "9:1: unknown key `queue` (did you mean queues?)",
             ],
         ),
@@ -168,7 +168,9 @@ def test_mistakes_are_named_all_at_once(file: Path, text: str, problems: list[st
 
 
 def test_an_empty_file_says_what_could_stand_there(file: Path) -> None:
-    assert refused(file, "") == [f"1:1: the file is empty; possible here: {', '.join(Config.model_fields)}"]
+    assert refused(file, "") == [
+        f"1:1: the file is empty; possible here: {', '.join(field.alias or name for name, field in Config.model_fields.items())}"
+    ]
 
 
 def test_an_empty_secret_file_is_said(file: Path, tmp_path: Path) -> None:

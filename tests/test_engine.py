@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from bridge.core.access import Reader, Role, Scope
-from bridge.core.commands import Answer, Command, Done, Refused, Verb
+from bridge.core.commands import Answer, Command, Done, Order, Refused, Verb
 from bridge.core.decisions import (
     Act,
     Decision,
@@ -274,7 +274,7 @@ class Told(Recorder):
 
     commands: list[Command]
 
-    def handle(self, event: Event | Report | Command, now: datetime) -> list[Decision]:
+    def handle(self, event: Event | Report | Order, now: datetime) -> list[Decision]:
         if not isinstance(event, Command):
             return super().handle(event, now)
         self.commands.append(event)

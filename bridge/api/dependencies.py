@@ -1,22 +1,30 @@
 """What the HTTP side is given: everything it shows and asks comes through here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from aiohttp import web
 
 from bridge.api.addresses import Network
 from bridge.core.access import Reader
+from bridge.core.cdrs import KeptCdr
 from bridge.core.commands import Answer, Verb
-from bridge.core.ids import FactNumber, Identity
+from bridge.core.exports import Export
+from bridge.core.ids import ChannelName, FactNumber, Identity, SectionKey
 from bridge.core.live import LiveCalls, NotReady
-from bridge.core.records import NumberedFact
+from bridge.core.people import Directory, UserFlags
+from bridge.core.records import NumberedFact, Section
+from bridge.core.settings import Settings
 from bridge.core.space import Space
 from bridge.core.store import Store
+
+
+_NO_TENANT = UUID(int=0)
 
 
 class FactStream(Protocol):
@@ -53,13 +61,68 @@ class Control(Protocol):
         Raises nothing: an error is in the answer.
         """
 
+    def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AbstractAsyncContextManager[Answer]:
+        """What is recorded of a user's calls is to be so from the next talk on; as `ask`."""
+
+    def flags_of(self, identity: Identity) -> UserFlags:
+        """What holds for a user: what was changed, else what users.yml says."""
+
+
+class Setting(Protocol):
+    """What an admin sets over HTTP."""
+
+    @property
+    def current(self) -> Settings:
+        """What holds now."""
+
+    async def put(self, settings: Settings, reader: Reader) -> None:
+        """On return it is kept, holds, and is a fact. Raises StoreError."""
+
+
+class Recordings(Protocol):
+    """Deletes recordings because somebody asks for it."""
+
+    async def delete(self, sections: Sequence[Section], reader: Reader) -> Sequence[SectionKey]:
+        """Gives those that must stay: under a hold, or while their rule's own `keep` lasts. Raises StoreError."""
+
+
+class Exports(Protocol):
+    """Makes exports. Those that are there are found in the store."""
+
+    async def ask(self, calls: Sequence[KeptCdr], reader: Reader, email: str) -> Export:
+        """A new export of the recordings of these calls, kept when this returns; it is made by and by.
+
+        Raises StoreError, TooManyExportsError.
+        """
+
+    async def cancel(self, export: Export, reader: Reader) -> None:
+        """Stop making it, or delete what was made. Raises StoreError."""
+
+    def file(self, export: Export) -> Path:
+        """Where the zip of a finished export lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What Asterisk knows of the phone behind a channel; '' where it does not tell."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+class Contacts(Protocol):
+    """Knows phones."""
+
+    async def contacts(self, channels: Sequence[ChannelName]) -> Mapping[ChannelName, Contact]:
+        """The phones behind these channels, as far as Asterisk tells of them. Never raises for what it cannot tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC.
 
     `warnings` do not keep us from our work, but want an admin. `space` is the spool's room, None where unknown.
-    `trusted_proxies` may say in X-Forwarded-For who asks.
+    `trusted_proxies` may say in X-Forwarded-For who asks. `tenant_uuid` is what Wazo's clients call this PBX.
     """
 
     store: Store
@@ -73,6 +136,13 @@ class Dependencies:
     warnings: Callable[[], Sequence[NotReady]] = tuple
     space: Callable[[], Space | None] = lambda: None
     trusted_proxies: Sequence[Network] = ()
+    directory: Callable[[], Directory] = Directory
+    systemname: str = ""
+    tenant_uuid: UUID = _NO_TENANT
+    setting: Setting | None = None
+    recordings: Recordings | None = None
+    exports: Exports | None = None
+    contacts: Contacts | None = None
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

@@ -11,6 +11,8 @@ from typing import NewType
 
 from bridge.core.access import Reader
 from bridge.core.errors import ControlError
+from bridge.core.ids import Identity
+from bridge.core.people import UserFlags
 from bridge.core.records import Section
 
 CommandNumber = NewType("CommandNumber", int)
@@ -38,6 +40,21 @@ class Command:
     verb: Verb
     channel: str
     reader: Reader
+
+
+@dataclass(frozen=True, slots=True)
+class SetFlags:
+    """What is recorded of `identity`'s calls is to be as `flags` say, from the next talk on; `reader` wants that."""
+
+    at: datetime
+    number: CommandNumber
+    identity: Identity
+    flags: UserFlags
+    reader: Reader
+
+
+Order = Command | SetFlags
+"""What comes in beside events, and is answered."""
 
 
 @dataclass(frozen=True, slots=True)

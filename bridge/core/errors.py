@@ -229,3 +229,9 @@ class TooManyCommandsError(ControlError):
     """As many commands are under way as there may be."""
 
     code = "too-many-commands"
+
+
+class TooManyExportsError(RecbridgeError):
+    """As many exports wait or are being made as there may be."""
+
+    code = "too-many-exports"

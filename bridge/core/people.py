@@ -73,7 +73,8 @@ def _identity(value: object) -> str:
     return text
 
 
-def _uuid(value: object) -> UUID:
+def uuid_of(value: object) -> UUID:
+    """A UUID that an admin wrote. Raises WrongValueError."""
     text = text_of(value)
     try:
         return UUID(text)
@@ -111,7 +112,7 @@ class User(Strict):
 
     identity: IdentityText
     given_id: Annotated[str, BeforeValidator(text_of)] = Field(default="", alias="id")
-    given_uuid: Annotated[UUID | None, BeforeValidator(_uuid)] = Field(default=None, alias="uuid")
+    given_uuid: Annotated[UUID | None, BeforeValidator(uuid_of)] = Field(default=None, alias="uuid")
     name: Text = ""
     extensions: Listed[Text] = ()
     devices: tuple[Device, ...] = ()

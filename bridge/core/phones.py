@@ -8,13 +8,15 @@ from typing import Any, Protocol
 from bridge.core import calls as c
 from bridge.core import journal, stage
 from bridge.core import messages as m
+from bridge.core.commands import Done, SetFlags
 from bridge.core.control import Control
 from bridge.core.decisions import Decision
 from bridge.core.ids import Identity, Uniqueid
 from bridge.core.people import UserFlags
 from bridge.core.presses import Presses
-from bridge.core.records import FactKind
-from bridge.core.store import PutUserFlags
+from bridge.core.records import Fact, FactKind
+from bridge.core.settings import Settings
+from bridge.core.store import AppendFact, PutUserFlags
 
 _CALL_FLAGS = tuple(one.name for one in fields(UserFlags) if one.name.startswith("call_record_"))
 
@@ -26,7 +28,10 @@ class Stage(stage.Stage, Protocol):
 
 
 class Phones:
-    """Takes what is pressed and dialled. `flags` is what users have changed; it stands over users.yml."""
+    """Takes what is pressed and dialled. `flags` is what users have changed; it stands over users.yml.
+
+    What an admin has set says which keys count.
+    """
 
     def __init__(
         self,
@@ -36,6 +41,7 @@ class Phones:
         queue_toggles: Mapping[str, bool],
     ) -> None:
         self.flags = dict(flags)
+        self._settings = Settings()
         self._stage = recorder
         self._out = out
         self._queue_toggles = queue_toggles
@@ -44,7 +50,12 @@ class Phones:
             m.RecordToggled: self._record_toggled,
             m.DigitPressed: self._digit_pressed,
             m.CallRecordToggled: self._call_record_toggled,
+            SetFlags: self._set_flags,
         }
+
+    def use(self, settings: Settings) -> None:
+        """What an admin has set counts from now on."""
+        self._settings = settings
 
     def wake_at(self) -> datetime | None:
         """When `tick` is wanted, if nothing happens before."""
@@ -74,6 +85,9 @@ class Phones:
 
     def _toggle(self, leg: Uniqueid, now: datetime) -> None:
         channel = self._stage.tracker.channels[leg]
+        if not self._settings.record_toggle:
+            self._refuse("record-toggle", channel, "key-disabled", now)
+            return
         allowed = self._queue_toggles.get(channel.call.queue, True) or not self._is_member(channel)
         self._stage.control.toggle(channel, now, allowed=allowed)
 
@@ -100,10 +114,11 @@ class Phones:
         members = journal.identities([party for party in parties if self._is_member(party)], self._stage.people)
         return {
             **self.flags,
-            **{user: replace(self._flags_of(user), online_call_record_enabled=online) for user in members},
+            **{user: replace(self.flags_of(user), online_call_record_enabled=online) for user in members},
         }
 
-    def _flags_of(self, user: Identity) -> UserFlags:
+    def flags_of(self, user: Identity) -> UserFlags:
+        """What holds for a user."""
         return self.flags.get(user) or self._stage.people.directory.flags_of(user)
 
     def _call_record_toggled(self, event: m.CallRecordToggled, now: datetime) -> None:
@@ -112,13 +127,31 @@ class Phones:
         if channel is None or not self._presses.flags_toggled(event):
             return
         user = journal.user_of(channel, self._stage.people)
-        if user is None:
-            refusal = {"verb": "call-record-toggle", "by": "phone", "code": "no-user", "channel": channel.name}
-            self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, refusal, {"identity": ""})
+        if user is None or not self._settings.call_record_toggle:
+            code = "no-user" if user is None else "key-disabled"
+            self._refuse("call-record-toggle", channel, code, now)
             return
-        before = self._flags_of(user.identity)
+        before = self.flags_of(user.identity)
         on = not all(getattr(before, name) for name in _CALL_FLAGS)
         self.flags[user.identity] = replace(before, **dict.fromkeys(_CALL_FLAGS, on))
         self._out.append(PutUserFlags(user.identity, self.flags[user.identity]))
         data = {"by": "phone", "enabled": on}
         self._stage.note(FactKind.USER_FLAGS_SET, now, channel.call, data, {"identity": user.identity})
+
+    def _refuse(self, verb: str, channel: c.Channel, code: str, now: datetime) -> None:
+        user = journal.user_of(channel, self._stage.people)
+        refusal = {"verb": verb, "by": "phone", "code": code, "channel": channel.name}
+        personal = {"identity": user.identity if user is not None else ""}
+        self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, refusal, personal)
+
+    def _set_flags(self, order: SetFlags, now: datetime) -> None:
+        if order.flags != self.flags_of(order.identity):
+            self.flags[order.identity] = order.flags
+            self._out.append(PutUserFlags(order.identity, order.flags))
+            data = {"by": "api", "flags": {one.name: getattr(order.flags, one.name) for one in fields(UserFlags)}}
+            personal = {"identity": order.identity, "asker": order.reader.identity}
+            audience = (order.identity,)
+            self._out.append(
+                AppendFact(Fact(FactKind.USER_FLAGS_SET, now, data=data, personal=personal, audience=audience))
+            )
+        self._out.append(Done(order.number, ()))

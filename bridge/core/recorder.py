@@ -13,7 +13,7 @@ from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.applying import Applies, Applying, may_record
-from bridge.core.commands import Command
+from bridge.core.commands import Command, Order
 from bridge.core.control import Control
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.kept import KeptCall, keep
@@ -86,7 +86,7 @@ class Recorder:
             m.SnapshotTaken: self._snapshot,
         }
 
-    def handle(self, event: m.Event | d.Report | Command, now: datetime) -> list[d.Decision]:
+    def handle(self, event: m.Event | d.Report | Order, now: datetime) -> list[d.Decision]:
         """Take one event, report or command; what to keep, to do and to answer, in order."""
         on_event = self._on_event.get(type(event))
         if on_event is not None:

@@ -144,6 +144,18 @@ class FactKind(StrEnum):
     SPOOL_WELL = "spool.well"
     DATABASE_TROUBLE = "database.trouble"
     DATABASE_WELL = "database.well"
+    SETTINGS_SET = "settings.set"
+    EXPORT_ASKED = "export.asked"
+    EXPORT_ENDED = "export.ended"
+    EXPORT_DOWNLOADED = "export.downloaded"
+    WEBHOOK_SET = "webhook.set"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_REMOVED = "webhook.removed"
+    CHANNEL_BEGAN = "channel.began"
+    CHANNEL_PROGRESS = "channel.progress"
+    CHANNEL_JOINED = "channel.joined"
+    CHANNEL_LEFT = "channel.left"
+    CHANNEL_ENDED = "channel.ended"
     RECBRIDGE_STARTED = "recbridge.started"
     RECBRIDGE_STOPPED = "recbridge.stopped"
     ASTERISK_CONNECTED = "asterisk.connected"
@@ -271,6 +283,15 @@ class NumberedEntry:
 
     number: FactNumber
     entry: JournalEntry
+
+
+class CallStatus(StrEnum):
+    """What became of a call, in Wazo's words."""
+
+    ANSWERED = "answered"
+    BLOCKED = "blocked"
+    VOICEMAIL = "voicemail"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from typing import Final, NamedTuple, Protocol, get_args
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
+from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.retention import Hold
+from bridge.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,20 @@ class PutSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class PutSettings:
+    """Keep what an admin has set."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PutExport:
+    """Keep an export: a new row, or the row of its id with these values."""
+
+    export: Export
+
+
+@dataclass(frozen=True, slots=True)
 class JoinTalks:
     """All talks of the call `gone` are `call`'s."""
 
@@ -139,6 +156,8 @@ Change = (
     | PutTalk
     | PutSpan
     | JoinTalks
+    | PutSettings
+    | PutExport
 )
 """One thing to keep. A batch of them is one commit: all or none."""
 
@@ -263,3 +282,35 @@ class Store(Protocol):
 
     async def token(self, token_id: str) -> Token | None:
         """The token with this public part, expired or not."""
+
+    async def end_token(self, token_id: str) -> bool:
+        """Forget a token; on return it opens nothing any more. False where there was none."""
+
+    async def settings(self) -> Settings:
+        """What an admin has set."""
+
+    async def identities(self) -> Sequence[Identity]:
+        """Everybody who took part in a finished call, in order."""
+
+    async def cdr(self, number: CdrNumber) -> KeptCdr | None:
+        """One finished call."""
+
+    async def cdrs(
+        self,
+        wanted: CdrFilter,
+        *,
+        visible_to: Sequence[Identity] | None = None,
+        order: CdrOrder = CdrOrder.START,
+        newest_first: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> CdrPage:
+        """A page of the finished calls that `wanted` finds; `visible_to` None means all, else those one of them took
+        part in. `total` counts what is visible, blocked calls left out as `wanted` leaves them out.
+        """
+
+    async def exports(self) -> Sequence[Export]:
+        """All that are kept, oldest first."""
+
+    async def export(self, export_id: ExportId) -> Export | None:
+        """One export."""

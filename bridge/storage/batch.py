@@ -22,14 +22,18 @@ from bridge.core.store import (
     Mark,
     PutCall,
     PutDemand,
+    PutExport,
     PutHold,
     PutPause,
     PutSection,
+    PutSettings,
     PutSpan,
     PutTalk,
     PutUserFlags,
 )
 from bridge.storage import accounts, holds, rows, running, statements, wishes
+from bridge.storage.export_rows import PUT_EXPORT, export_key, export_row
+from bridge.storage.settings import PUT_SETTING, setting_rows
 from bridge.storage.values import Row
 
 _WISHES = (
@@ -41,6 +45,8 @@ _WISHES = (
     statements.PUT_HOLD,
     statements.END_CALL,
     statements.PUT_CALL,
+    PUT_SETTING,
+    PUT_EXPORT,
 )
 
 
@@ -121,6 +127,12 @@ class Batch:
             case PutHold(hold):
                 row = holds.hold_row(hold, systemname)
                 self._wish(statements.PUT_HOLD, "hold", {"id": row["id"]}, row)
+            case PutSettings(settings):
+                for row in setting_rows(settings, systemname):
+                    self._wish(PUT_SETTING, "setting", {"name": row["name"]}, row)
+            case PutExport(export):
+                row = export_row(export, systemname)
+                self._wish(PUT_EXPORT, "export", export_key(export.id), row)
             case PutCall(call):
                 row = running.call_row(call, systemname)
                 self._wish(statements.PUT_CALL, "call", running.call_key(call.call_id), row)

@@ -15,15 +15,19 @@ from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
+from bridge.core.exports import Export, ExportId
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.retention import Hold
+from bridge.core.settings import Settings
 from bridge.core.store import Change, Mark
 from bridge.storage import accounts, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
+from bridge.storage.export_rows import EXPORT, EXPORTS, export_of
 from bridge.storage.opening import connect
+from bridge.storage.settings import SETTINGS, settings_of
 from bridge.storage.sqlite_errors import is_trouble, store_error
 from bridge.storage.values import Row, text_in, time_in
 
@@ -241,6 +245,26 @@ class SqliteStore:
         """The token with this public part, expired or not."""
         found = await self._read(statements.ACCESS, token_id)
         return rows.token_of(found[0]) if found else None
+
+    async def end_token(self, token_id: str) -> bool:
+        """Forget a token; on return it opens nothing any more. False where there was none."""
+        if await self.token(token_id) is None:
+            return False
+        await self.commit([], rewrites=[(statements.END_ACCESS, [{"id": text_in(token_id)}])])
+        return True
+
+    async def settings(self) -> Settings:
+        """What an admin has set."""
+        return settings_of(await self._read(SETTINGS))
+
+    async def exports(self) -> Sequence[Export]:
+        """All that are kept, oldest first."""
+        return [export_of(row) for row in await self._read(EXPORTS)]
+
+    async def export(self, export_id: ExportId) -> Export | None:
+        """One export."""
+        found = await self._read(EXPORT, text_in(export_id))
+        return export_of(found[0]) if found else None
 
     async def select(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
         """What a statement of storage's own gives. Raises StoreError."""

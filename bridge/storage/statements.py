@@ -129,6 +129,7 @@ VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:secret_sha256 AS TEX
     :scopes, :created_at, :expires_at)
 """
 ACCESS = "SELECT * FROM tokens WHERE id = CAST(? AS TEXT)"
+END_ACCESS = "DELETE FROM tokens WHERE id = CAST(:id AS TEXT)"
 
 # As with sections, the systemname of the first writing stays.
 PUT_DEMAND = """

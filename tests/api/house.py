@@ -19,6 +19,7 @@ from bridge.core.commands import Answer, CommandNumber, Done, Refused, Verb
 from bridge.core.errors import ControlError
 from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
 from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
+from bridge.core.people import UserFlags
 from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
 from bridge.core.space import Space
 from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
@@ -64,12 +65,21 @@ class Scripted:
 
     answer: ControlError | tuple[Section, ...] = ()
     asked: list[tuple[Verb, str, Reader]] = field(default_factory=list)
+    flags: dict[Identity, UserFlags] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
     async def ask(self, verb: Verb, channel: str, reader: Reader) -> AsyncIterator[Answer]:
         self.asked.append((verb, channel, reader))
         number = CommandNumber(len(self.asked))
         yield Done(number, self.answer) if isinstance(self.answer, tuple) else Refused(number, self.answer)
+
+    @contextlib.asynccontextmanager
+    async def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AsyncIterator[Answer]:  # noqa: ARG002  # a Control's shape
+        self.flags[identity] = flags
+        yield Done(CommandNumber(0), ())
+
+    def flags_of(self, identity: Identity) -> UserFlags:
+        return self.flags.get(identity, UserFlags())
 
 
 @dataclass

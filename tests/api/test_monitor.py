@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiohttp.web import Application, Request
 
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.book import SectionBook
-from bridge.core.commands import Answer, Command, Done, Refused, Verb
+from bridge.core.commands import Answer, Command, Done, Order, Refused, Verb
 from bridge.core.decisions import Act, Decision, Report
 from bridge.core.errors import (
     AlreadyRecordingError,
@@ -34,9 +35,9 @@ from bridge.core.errors import (
     TooManyCommandsError,
     UnknownChannelError,
 )
-from bridge.core.ids import RuleId
+from bridge.core.ids import Identity, RuleId
 from bridge.core.messages import Event
-from bridge.core.people import Directory, People
+from bridge.core.people import Directory, People, UserFlags
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind, Section, SectionState, SectionType
 from bridge.core.rules import parse_rules
@@ -207,7 +208,7 @@ async def test_with_too_many_commands_the_client_is_told_to_come_back(
 class Told(Recorder):
     """Starts what it is told to, and refuses to stop it."""
 
-    def handle(self, event: Event | Report | Command, now: datetime) -> list[Decision]:
+    def handle(self, event: Event | Report | Order, now: datetime) -> list[Decision]:
         assert isinstance(event, Command)
         if event.verb is Verb.START:
             return [fact_of(BOBS, now), Done(event.number, (BOBS,))]
@@ -228,6 +229,14 @@ class Passing:
             yield answer
             async with asyncio.timeout(30):
                 await self.received.wait()
+
+    def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AbstractAsyncContextManager[Answer]:
+        assert self.engine is not None
+        return self.engine.set_flags(identity, flags, reader)
+
+    def flags_of(self, identity: Identity) -> UserFlags:
+        assert self.engine is not None
+        return self.engine.flags_of(identity)
 
 
 async def _nothing_to_do(act: Act) -> Report:

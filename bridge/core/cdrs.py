@@ -1,0 +1,91 @@
+"""Finished calls as they are searched and read: filters, and a page of what they find."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID, uuid5
+
+from bridge.core.ids import Identity, RecordId, SectionKey
+from bridge.core.records import CallStatus, Cdr, Section
+
+CdrNumber = NewType("CdrNumber", int)
+"""A CDR's running number, from 1 on."""
+
+_RECORDINGS_NAMESPACE = UUID("3f0f6f0e-58d5-5c4e-9d2f-8d0b9c1f6b27")
+
+
+def recording_uuid(key: SectionKey) -> UUID:
+    """The uuid of a section's recording: the same one each time it is asked for."""
+    return uuid5(_RECORDINGS_NAMESPACE, f"{key.record_id}/{key.rule_id}/{key.file}")
+
+
+def recording_name(number: CdrNumber, section: Section) -> str:
+    """What a recording's file is called outside, `2021-05-14T17_47_16UTC-2060-<uuid>.wav` (as Wazo calls it)."""
+    at = section.started_at or section.requested_at
+    return f"{at:%Y-%m-%dT%H_%M_%SUTC}-{number}-{recording_uuid(section.key)}.wav"
+
+
+class CdrOrder(StrEnum):
+    """By what a list is sorted; calls of one value come in the order of their numbers."""
+
+    START = "start"
+    END = "end"
+    ANSWER = "answer"
+    DURATION = "duration"
+    DIRECTION = "call_direction"
+    SOURCE = "source_extension"
+    DESTINATION = "destination_extension"
+
+
+@dataclass(frozen=True, slots=True)
+class CdrFilter:
+    """Which finished calls; all that is given has to hold.
+
+    They began from `since` to before `until` (aware). `search` is looked for, whatever the case, in names, extensions
+    and recordings' file names. `number` is one of the two extensions, `_` at either end standing for any text. `tags`
+    are on its recordings, all of them. `identities`: one of these took part. `after` is the lowest number that counts
+    (that one too). `recorded`: has a recording, also one that was deleted, or has none. `distinct_peer`: of the calls
+    with one other side the newest alone, seen from `identities`. `blocked` are left out unless `status` asks for them.
+    `dialed` and `context` are what was dialled first, and where.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    search: str = ""
+    direction: str | None = None
+    number: str | None = None
+    tags: tuple[str, ...] = ()
+    identities: tuple[Identity, ...] | None = None
+    numbers: tuple[CdrNumber, ...] | None = None
+    after: CdrNumber | None = None
+    recorded: bool | None = None
+    call_id: str | None = None
+    status: CallStatus | None = None
+    dialed: str | None = None
+    context: str | None = None
+    distinct_peer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCdr:
+    """A finished call as it is kept, with its number and what was recorded of it, in the order of the beginnings."""
+
+    number: CdrNumber
+    cdr: Cdr
+    sections: tuple[Section, ...]
+
+    @property
+    def records(self) -> tuple[RecordId, ...]:
+        """The records that it wrote into."""
+        return self.cdr.record_ids
+
+
+@dataclass(frozen=True, slots=True)
+class CdrPage:
+    """A part of what a filter finds: `total` are all calls that the reader may see, `filtered` those that it finds."""
+
+    items: Sequence[KeptCdr]
+    total: int
+    filtered: int

@@ -1,0 +1,37 @@
+"""What an admin sets over HTTP: kept first, then in force."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+
+from bridge.core.access import Reader
+from bridge.core.records import Fact, FactKind
+from bridge.core.settings import Settings
+from bridge.core.store import AppendFact, PutSettings, Store
+
+
+class SettingKeeper:
+    """The settings in force. `apply` is told of each change, in order, once it is kept."""
+
+    def __init__(
+        self, store: Store, current: Settings, apply: Callable[[Settings], None], clock: Callable[[], datetime]
+    ) -> None:
+        self.current = current
+        self._store = store
+        self._apply = apply
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        apply(current)
+
+    async def put(self, settings: Settings, reader: Reader) -> None:
+        """On return it is kept, holds, and is a fact. Raises StoreError."""
+        async with self._lock:
+            if settings == self.current:
+                return
+            fact = Fact(
+                FactKind.SETTINGS_SET, self._clock(), data=asdict(settings), personal={"identity": reader.identity}
+            )
+            await self._store.commit([PutSettings(settings), AppendFact(fact)])
+            self.current = settings
+            self._apply(settings)
