@@ -11,7 +11,7 @@ from bridge.api.dependencies import dependencies
 from bridge.api.validation import Fields, query_of
 from bridge.core.access import Role
 from bridge.core.ids import Identity
-from bridge.core.views import journal_item
+from bridge.core.views import Json, journal_item
 
 _ALL = "*"
 
@@ -34,5 +34,9 @@ async def journal(request: web.Request, access: Access) -> web.StreamResponse:
         identity = None
     elif identity is not None and not reader.sees((identity,)):
         raise ForbiddenError("another's journal needs a supervisor of theirs, or an admin")
-    entries = await dependencies(request).store.journal(identity, query.limit)
-    return json_response({"items": [journal_item(entry) for entry in entries]})
+    return json_response({"items": await entries_of(request, identity, query.limit)})
+
+
+async def entries_of(request: web.Request, identity: Identity | None, limit: int) -> list[Json]:
+    """The newest JournalEntries of one, or of everybody. Raises StoreError."""
+    return [journal_item(entry) for entry in await dependencies(request).store.journal(identity, limit)]

@@ -25,10 +25,14 @@ def _one_line(text: str) -> str:
     return text
 
 
-class MonitorBody(Fields):
-    """Of whose talk: a channel's name, `PJSIP/bob-00000001`, or its Uniqueid."""
+ChannelText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
+"""A channel's name, `PJSIP/bob-00000001`, or its Uniqueid."""
 
-    channel: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
+
+class MonitorBody(Fields):
+    """Of whose talk."""
+
+    channel: ChannelText
 
 
 async def start(request: web.Request, access: Access) -> web.StreamResponse:

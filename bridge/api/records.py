@@ -26,7 +26,7 @@ from bridge.core.access import Reader, Scope
 from bridge.core.errors import MediaError
 from bridge.core.ids import RecordId, RuleId, SectionKey
 from bridge.core.records import Section, SectionState
-from bridge.core.views import epoch_ms, record_entry, sees_section
+from bridge.core.views import Json, epoch_ms, record_entry, sees_section
 
 log = structlog.get_logger()
 
@@ -52,48 +52,59 @@ class TicketBody(Fields):
 async def record(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /api/v1/records/{recordId}`: a RecordEntry."""
     query_of(request, Nothing)
+    return json_response(await find_record(request, request.match_info["record_id"], access.reader))
+
+
+async def find_record(request: web.Request, record_id: str, reader: Reader) -> Json:
+    """The RecordEntry as this reader may see it. Raises NotFoundError, StoreError."""
     store = dependencies(request).store
-    record_id = request.match_info["record_id"]
     if not _RECORD_ID.fullmatch(record_id):
         raise _no_record()
     sections = await store.sections_of(RecordId(record_id))
     entries = await store.journal_of_record(RecordId(record_id)) if sections else []
-    entry = record_entry(RecordId(record_id), sections, entries, access.reader)
+    entry = record_entry(RecordId(record_id), sections, entries, reader)
     if entry is None:
         raise _no_record()
-    return json_response(entry)
+    return entry
 
 
 async def section_audio(request: web.Request) -> web.StreamResponse:
     """`GET /api/v1/records/{recordId}/{ruleId}/{file}`: the audio; with `?ticket=` no token is needed."""
-    deps = dependencies(request)
     ticket = request.query.get("ticket")
     if ticket is None:
         access = await request.app[AUTHENTICATOR].access(request)
-        key = _key(request.match_info)
+        key = section_key(request.match_info)
     else:
-        key = _key(request.match_info)
+        key = section_key(request.match_info)
         access = _ticket_access(request, ticket, key)
     query = query_of(request, AudioQuery)
     if query.format != "wav":
         raise FormatNotAvailableError(f"there is no {query.format} here, only wav", format=query.format)
     access.needs(Scope.DOWNLOAD if query.download else Scope.PLAY)
-    section = await _visible_section(request, key, access.reader)
+    _, file = await open_section(request, key, access.reader)
+    with file:
+        name = f"{key.record_id}_{key.rule_id}_{key.file:03}.wav" if query.download else None
+        return await audio.send(request, file, name)
+
+
+async def open_section(request: web.Request, key: SectionKey, reader: Reader) -> tuple[Section, audio.OpenFile]:
+    """A section that this reader may see, and its file, to be closed by whoever asked.
+
+    Raises NotFoundError, RecordingDeletedError, NotStoredYetError, AudioMissingError, StoreError.
+    """
+    section = await _visible_section(request, key, reader)
     if section.deleted_at is not None:
         raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at))
     if section.state is not SectionState.STORED:
         raise NotStoredYetError(f"this section has no audio: it is {section.state}", state=str(section.state))
     try:
-        file = await audio.open_wav(deps.audio_root, section.path)
+        return section, await audio.open_wav(dependencies(request).audio_root, section.path)
     except MediaError as error:
-        section = await _visible_section(request, key, access.reader)
+        section = await _visible_section(request, key, reader)
         if section.deleted_at is not None:  # just now
             raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at)) from error
         log.error("audio-missing", section=list(key), reason=error.message)
         raise AudioMissingError("this section's file is not where it was stored") from error
-    with file:
-        name = f"{key.record_id}_{key.rule_id}_{key.file:03}.wav" if query.download else None
-        return await audio.send(request, file, name)
 
 
 async def new_ticket(request: web.Request, access: Access) -> web.StreamResponse:
@@ -105,13 +116,18 @@ async def new_ticket(request: web.Request, access: Access) -> web.StreamResponse
         raise InvalidFieldsError(
             "the body is not as it should be", {"path": "it should be /api/v1/records/{recordId}/{ruleId}/{file}"}
         )
-    key = _key({"record_id": found[1], "rule_id": found[2], "file": found[3]})
+    key = section_key({"record_id": found[1], "rule_id": found[2], "file": found[3]})
     if Scope.DOWNLOAD not in access.token.scopes:
         access.needs(Scope.PLAY)
     await _visible_section(request, key, access.reader)
+    return json_response(ticket_for(request, key, access), status=201)
+
+
+def ticket_for(request: web.Request, key: SectionKey, access: Access) -> Json:
+    """`{"url", "expiresAt"}`: a section's audio without a token, for a minute. Raises TooManyRequestsError."""
     ticket, expires_at = request.app[TICKETS].new(key, access, dependencies(request).clock())
     url = f"/api/v1/records/{key.record_id}/{key.rule_id}/{key.file}?ticket={ticket}"
-    return json_response({"url": url, "expiresAt": epoch_ms(expires_at)}, status=201)
+    return {"url": url, "expiresAt": epoch_ms(expires_at)}
 
 
 def _ticket_access(request: web.Request, ticket: str, key: SectionKey) -> Access:
@@ -130,7 +146,8 @@ async def _visible_section(request: web.Request, key: SectionKey, reader: Reader
     return section
 
 
-def _key(parts: Mapping[str, str]) -> SectionKey:
+def section_key(parts: Mapping[str, str]) -> SectionKey:
+    """What `record_id`, `rule_id` and `file` name. Raises NotFoundError where they can name nothing."""
     record_id, rule_id, file = parts["record_id"], parts["rule_id"], parts["file"]
     if not (_RECORD_ID.fullmatch(record_id) and _NUMBER.fullmatch(rule_id) and _NUMBER.fullmatch(file)):
         raise NotFoundError("there is no such section")

@@ -33,25 +33,31 @@ def query_of(request: web.Request, model: type[FieldsT]) -> FieldsT:
     try:
         return model.model_validate(dict(query))
     except ValidationError as error:
-        raise _refusal("query", error) from error
+        raise refusal("query", error) from error
 
 
 async def body_of(request: web.Request, model: type[FieldsT]) -> FieldsT:
     """The JSON body's fields, with exactly their types. Raises InvalidFieldsError."""
+    raw = await raw_body(request)
+    try:
+        return model.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        raise refusal("body", error) from error
+
+
+async def raw_body(request: web.Request) -> bytes:
+    """The body. Raises HTTPRequestTimeout, HTTPRequestEntityTooLarge, RequestError."""
     try:
         async with asyncio.timeout(_BODY_S):
-            raw = await request.read()
+            return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
     except (http_exceptions.HttpProcessingError, web.RequestPayloadError) as error:
         raise RequestError("the body cannot be read") from error
-    try:
-        return model.model_validate_json(raw, strict=True)
-    except ValidationError as error:
-        raise _refusal("body", error) from error
 
 
-def _refusal(what: str, error: ValidationError) -> InvalidFieldsError:
+def refusal(what: str, error: ValidationError) -> InvalidFieldsError:
+    """What was wrong with each field."""
     details = {}
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         name = ".".join(str(part) for part in problem["loc"]) or what
