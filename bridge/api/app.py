@@ -10,6 +10,7 @@ from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.metrics import METRICS, Metrics
 from bridge.api.metrics import metrics as show_metrics
+from bridge.api.pascom import http as pascom_http
 from bridge.api.tickets import TICKETS, Tickets
 
 __all__ = ["Dependencies", "create_app", "runner"]
@@ -45,6 +46,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     post("/api/v1/monitor/stop", _with_token(monitor.stop))
     post("/api/v1/monitor/pause", _with_token(monitor.pause))
     post("/api/v1/monitor/resume", _with_token(monitor.resume))
+    post("/api/v1/cmd", pascom_http.cmd)
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)

@@ -6,19 +6,23 @@ Last-Event-ID and is no event. So a client that sees little still comes back wit
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from pydantic import Field
 
 from bridge.api.answers import ForbiddenError, InvalidFieldsError, RequestError, json_text
 from bridge.api.auth import Access
 from bridge.api.dependencies import FactStream, dependencies
+from bridge.api.pascom.commands import Asker, answered
+from bridge.api.pascom.subscriptions import Subscriptions
+from bridge.api.pascom.xml import MOST_BYTES, to_text
 from bridge.api.validation import Fields, query_of
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
+from bridge.core.records import NumberedFact
 from bridge.core.views import Json, stream_item
 
 log = structlog.get_logger()
@@ -26,7 +30,6 @@ log = structlog.get_logger()
 _HEARTBEAT_S = 30.0
 _WRITE_S = 30
 _RETRY_MS = 2000
-_MOST_INCOMING = 4096
 
 Cursor = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -38,9 +41,10 @@ class StreamQuery(Fields):
 
 
 class WsQuery(Fields):
-    """After which fact the stream begins; without it with what comes from now on."""
+    """After which fact the stream begins; without it with what comes from now on. How events are written."""
 
     since: Cursor | None = None
+    format: Literal["json", "xml"] = "json"
 
 
 KEEPALIVE_S = web.AppKey("keepalive_s", float)
@@ -54,9 +58,9 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await _write(response, f"retry: {_RETRY_MS}\nid: {facts.cursor}\n\n")
-        async for items in _visible(facts, access, request.app[KEEPALIVE_S]):
-            if items:
-                await _write(response, "".join(_event(item) for item in items))
+        async for seen in _visible(facts, access, request.app[KEEPALIVE_S]):
+            if seen:
+                await _write(response, "".join(_event(item) for _, item in seen))
             else:
                 await _write(response, f": keepalive\nid: {facts.cursor}\n\n")
         if not facts.cut:
@@ -67,21 +71,26 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
 
 
 async def ws(request: web.Request, access: Access) -> web.StreamResponse:
-    """`GET /api/v1/ws`: the same as WebSocket messages, one JSON object each. What the client says is not listened to.
+    """`GET /api/v1/ws`: the same as WebSocket messages, one JSON object each.
+
+    A text frame that begins with `<` is one of pascom's commands (`bridge.api.pascom`), and answered by one; commands
+    wait for each other. Other frames are not listened to; one of more than 64 KiB closes with 1009. Events are XML with
+    `?format=xml`, or once the client has said by a command which it wants.
 
     Closes with 1008 when the token expires, 1013 when the client was too slow, 1001 when we end; its reason then is
     `since=<cursor>`, with which to come back.
     """
     _check_origin(request)
-    since = query_of(request, WsQuery).since
-    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, max_msg_size=_MOST_INCOMING)
+    query = query_of(request, WsQuery)
+    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_S, max_msg_size=MOST_BYTES)
     if not socket.can_prepare(request):
         raise RequestError("this path speaks WebSocket alone")
-    async with dependencies(request).hub.subscribe(None if since is None else FactNumber(since)) as facts:
+    async with dependencies(request).hub.subscribe(None if query.since is None else FactNumber(query.since)) as facts:
         await socket.prepare(request)
+        talk = _Talk(socket, Asker(request, access, Subscriptions(xml=query.format == "xml")))
         tasks = [
-            asyncio.create_task(_until_closed(socket), name="ws-reader"),
-            asyncio.create_task(_send(socket, facts, access, request.app[KEEPALIVE_S]), name="ws-sender"),
+            asyncio.create_task(talk.listen(), name="ws-reader"),
+            asyncio.create_task(talk.tell(facts, request.app[KEEPALIVE_S]), name="ws-sender"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -102,15 +111,66 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
     return socket
 
 
-async def _visible(facts: FactStream, access: Access, keepalive_s: float) -> AsyncIterator[list[Json]]:
-    """What this reader may see, a batch at a time; an empty list where nothing came for so long.
+class _Talk:
+    """What is said on one WebSocket: events, and answers to commands."""
+
+    def __init__(self, socket: web.WebSocketResponse, asker: Asker) -> None:
+        self._socket = socket
+        self._asker = asker
+        self._subscriptions = asker.subscriptions or Subscriptions(xml=False)
+        self._turn = asyncio.Lock()
+        """Whoever holds it sends. It is given on in order: behind the answer that says which events are wanted, none
+        of the others comes."""
+
+    async def listen(self) -> None:
+        """Answer commands, one by one, until the client has gone or its token is over. Raises ConnectionError.
+
+        While one waits for Asterisk the next are not read, and the client's own buffers fill up.
+        """
+        async for frame in self._socket:
+            document = frame.data.lstrip() if frame.type is WSMsgType.TEXT else ""
+            if not document.startswith("<"):
+                continue
+            if self._asker.access.over:
+                return
+            async with answered(self._asker, document) as answers, self._turn:
+                for answer in answers:
+                    await self._send(to_text(answer))
+
+    async def tell(self, facts: FactStream, keepalive_s: float) -> None:
+        """Send events until the stream ends. Raises ConnectionError."""
+        async for seen in _visible(facts, self._asker.access, keepalive_s):
+            for numbered, item in seen:
+                async with self._turn:
+                    text = self._written(numbered, item)
+                    if text is not None:
+                        await self._send(text)
+
+    def _written(self, numbered: NumberedFact, item: Json) -> str | None:
+        if not self._subscriptions.as_xml:
+            return json_text(item)
+        message = self._subscriptions.message(numbered, item, self._asker.access.reader)
+        return None if message is None else to_text(message)
+
+    async def _send(self, text: str) -> None:
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                await self._socket.send_str(text)
+        except TimeoutError as error:
+            raise ConnectionResetError("the client takes nothing") from error
+
+
+async def _visible(
+    facts: FactStream, access: Access, keepalive_s: float
+) -> AsyncIterator[list[tuple[NumberedFact, Json]]]:
+    """What this reader may see, and as what, a batch at a time; an empty list where nothing came for so long.
 
     Ends with the stream, with the token, or when the database cannot be asked (the client comes back for the rest).
     """
     loop = asyncio.get_running_loop()
     quiet_until = loop.time() + keepalive_s
     while not access.over:
-        items: list[Json] = []
+        seen: list[tuple[NumberedFact, Json]] = []
         try:
             async with asyncio.timeout_at(quiet_until):
                 batch = await anext(facts)
@@ -123,9 +183,9 @@ async def _visible(facts: FactStream, access: Access, keepalive_s: float) -> Asy
             return
         else:
             reader = access.reader
-            items = [item for fact in batch if (item := stream_item(fact, reader)) is not None]
-        if items or loop.time() >= quiet_until:
-            yield items
+            seen = [(fact, item) for fact in batch if (item := stream_item(fact, reader)) is not None]
+        if seen or loop.time() >= quiet_until:
+            yield seen
             quiet_until = loop.time() + keepalive_s
 
 
@@ -149,21 +209,6 @@ def _after(request: web.Request) -> FactNumber | None:
             raise InvalidFieldsError("this is no cursor of ours", {"Last-Event-ID": "it should be a fact's number"})
         after = int(header)
     return None if after is None else FactNumber(after)
-
-
-async def _until_closed(socket: web.WebSocketResponse) -> None:
-    async for _ in socket:
-        pass
-
-
-async def _send(socket: web.WebSocketResponse, facts: FactStream, access: Access, keepalive_s: float) -> None:
-    async for items in _visible(facts, access, keepalive_s):
-        for item in items:
-            try:
-                async with asyncio.timeout(_WRITE_S):
-                    await socket.send_str(json_text(item))
-            except TimeoutError as error:
-                raise ConnectionResetError("the client takes nothing") from error
 
 
 def _check_origin(request: web.Request) -> None:
