@@ -17,7 +17,9 @@ from pydantic import BeforeValidator, Field, SecretStr
 from bridge.core.document import Boolean, Listed, Loaded, Strict, Text, WrongValueError, in_order, load, one_of, text_of
 from bridge.core.durations import Duration
 from bridge.core.errors import BadInputError, Problem
+from bridge.core.mails import is_address
 from bridge.core.people import uuid_of
+from bridge.core.retention import Keeping
 from bridge.core.space import LowSpace, LowSpaceText
 from bridge.files import DEFAULT_USERS, read_text
 
@@ -29,6 +31,7 @@ _DEFAULT_RULES = Path("/etc/recbridge/rules")
 _DEFAULT_SPOOL = Path("/var/spool/asterisk/recbridge")
 _LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TENANTS_NAMESPACE = UUID("7c1f8b0e-2b1d-5f5a-8a58-6f4f2c7d9e11")
 _FOR_MIXMONITOR = re.compile(r"/[A-Za-z0-9._/-]*")
 
@@ -84,7 +87,15 @@ def _secret(value: object) -> SecretStr:
     return SecretStr(text)
 
 
+def _address(value: object) -> str:
+    text = text_of(value)
+    if not is_address(text):
+        raise WrongValueError(f"must be one plain mail address like recbridge@example.org, not `{text}`")
+    return text
+
+
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+Address = Annotated[str, BeforeValidator(_address)]
 
 
 class AsteriskConfig(Strict):
@@ -131,9 +142,15 @@ class HttpConfig(Strict):
 
 
 class RetentionConfig(Strict):
-    """How long recordings are kept where no rule says otherwise."""
+    """How long recordings are kept where no rule says otherwise, and finished calls (`calls`): without it for ever."""
 
     keep: Duration = timedelta(days=365)
+    calls: Duration | None = None
+
+    @property
+    def keeping(self) -> Keeping:
+        """Both of them."""
+        return Keeping(self.keep, self.calls)
 
 
 class MailTls(StrEnum):
@@ -145,7 +162,10 @@ class MailTls(StrEnum):
 
 
 class MailConfig(Strict):
-    """The SMTP server that takes our mails, and who they are from. `admin` gets what is about recbridge itself."""
+    """The SMTP server that takes our mails, and who they are from. `admin` gets what is about recbridge itself.
+
+    `tls`: the server's certificate must be one that the machine trusts. `password` is found when the file is loaded.
+    """
 
     host: Text
     port: Annotated[int, BeforeValidator(_port)] = 25
@@ -153,8 +173,8 @@ class MailConfig(Strict):
     username: Text | None = None
     password: Annotated[SecretStr | None, BeforeValidator(_secret)] = None
     password_file: AbsolutePath | None = None
-    sender: Text
-    admin: Text | None = None
+    sender: Address
+    admin: Address | None = None
 
 
 class WebhooksConfig(Strict):
@@ -238,6 +258,7 @@ def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile
     if loaded.root is None:
         return ConfigFile(None, in_order(problems))  # what it names as rules and users nobody can say
     secret = _find_secret(loaded, environ, problems)
+    password = _find_password(loaded, problems)
     rules, users = (
         next((Path(text) for _, text in loaded.texts(key)), default)
         for key, default in (("rules", _DEFAULT_RULES), ("users", DEFAULT_USERS))
@@ -245,7 +266,10 @@ def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile
     if problems or loaded.value is None:
         return ConfigFile(None, in_order(problems), rules, users)
     asterisk = loaded.value.asterisk.model_copy(update={"secret": secret, "secret_file": None})
-    return ConfigFile(loaded.value.model_copy(update={"asterisk": asterisk}), (), rules, users)
+    found: dict[str, object] = {"asterisk": asterisk}
+    if loaded.value.mail is not None:
+        found["mail"] = loaded.value.mail.model_copy(update={"password": password, "password_file": None})
+    return ConfigFile(loaded.value.model_copy(update=found), (), rules, users)
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -257,23 +281,48 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
 
 
 def _find_secret(loaded: Loaded[Config], environ: Mapping[str, str], problems: list[Problem]) -> SecretStr | None:
-    secret = [text for _, text in loaded.texts("asterisk", "secret")]
-    files = list(loaded.texts("asterisk", "secret_file"))
-    if secret and files:
-        problems.append(loaded.problem(files[0][0], "`secret` and `secret_file` are both given: one is enough"))
     if environ.get(SECRET_VARIABLE):
+        _check_one(loaded, "asterisk", "secret", problems)
         return SecretStr(environ[SECRET_VARIABLE])
-    if secret:
-        return SecretStr(secret[0])
-    for loc, name in files:
-        text, problem = read_text(Path(name))
-        if problem is not None:
-            problems.append(loaded.problem(loc, f"`secret_file` {name} {problem.message}"))
-        elif not text.strip() or not text.strip().isprintable():
-            problems.append(loaded.problem(loc, f"`secret_file` {name} must hold the secret alone, in one line"))
-        return SecretStr(text.strip())
     keys = loaded.keys("asterisk")
     if keys is not None and keys.isdisjoint({"secret", "secret_file"}):
         words = f"`asterisk` lacks its secret: give `secret`, `secret_file`, or {SECRET_VARIABLE} in the environment"
         problems.append(loaded.problem(("asterisk",), words))
+    return _given(loaded, "asterisk", "secret", problems)
+
+
+def _find_password(loaded: Loaded[Config], problems: list[Problem]) -> SecretStr | None:
+    """The mail server's, if it wants one; it never goes over a network as it is."""
+    keys = loaded.keys("mail") or frozenset()
+    has_password = not keys.isdisjoint({"password", "password_file"})
+    if has_password != ("username" in keys):
+        words = "`mail` has a password but no `username`" if has_password else (
+            "`mail` has a `username`: give `password` or `password_file`, too"
+        )  # fmt: skip
+        problems.append(loaded.problem(("mail",), words))
+    mail = loaded.value.mail if loaded.value is not None else None
+    if has_password and mail is not None and mail.tls is MailTls.NONE and mail.host not in _LOOPBACK:
+        words = "`mail` would send its password unencrypted: set `tls` to starttls or tls"
+        problems.append(loaded.problem(("mail",), words))
+    return _given(loaded, "mail", "password", problems)
+
+
+def _check_one(loaded: Loaded[Config], part: str, name: str, problems: list[Problem]) -> None:
+    files = list(loaded.texts(part, f"{name}_file"))
+    if files and list(loaded.texts(part, name)):
+        problems.append(loaded.problem(files[0][0], f"`{name}` and `{name}_file` are both given: one is enough"))
+
+
+def _given(loaded: Loaded[Config], part: str, name: str, problems: list[Problem]) -> SecretStr | None:
+    """What stands behind `name`, or in the file that `<name>_file` names."""
+    _check_one(loaded, part, name, problems)
+    for _, text in loaded.texts(part, name):
+        return SecretStr(text)
+    for loc, file in loaded.texts(part, f"{name}_file"):
+        text, problem = read_text(Path(file))
+        if problem is not None:
+            problems.append(loaded.problem(loc, f"`{name}_file` {file} {problem.message}"))
+        elif not text.strip() or not text.strip().isprintable():
+            problems.append(loaded.problem(loc, f"`{name}_file` {file} must hold the {name} alone, in one line"))
+        return SecretStr(text.strip())
     return None

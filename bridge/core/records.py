@@ -139,6 +139,7 @@ class FactKind(StrEnum):
     HOLD_SET = "hold.set"
     HOLD_RELEASED = "hold.released"
     PERSON_ERASED = "person.erased"
+    CALLS_DELETED = "calls.deleted"
     FILE_QUARANTINED = "file.quarantined"
     SPOOL_TROUBLE = "spool.trouble"
     SPOOL_WELL = "spool.well"
@@ -148,9 +149,11 @@ class FactKind(StrEnum):
     EXPORT_ASKED = "export.asked"
     EXPORT_ENDED = "export.ended"
     EXPORT_DOWNLOADED = "export.downloaded"
+    MAIL_GIVEN_UP = "mail.given-up"
     WEBHOOK_SET = "webhook.set"
     WEBHOOK_DISABLED = "webhook.disabled"
     WEBHOOK_REMOVED = "webhook.removed"
+    WEBHOOK_GIVEN_UP = "webhook.given-up"
     CHANNEL_BEGAN = "channel.began"
     CHANNEL_PROGRESS = "channel.progress"
     CHANNEL_JOINED = "channel.joined"
@@ -299,7 +302,8 @@ class Cdr:
     """One finished call.
 
     `talked_s` is time in which two or more parties were connected. `record_ids` has more than one where calls that
-    both had recordings were joined. `end_reason` is the caller's Asterisk hangup cause.
+    both had recordings were joined. `hangup_cause` is the caller's, Asterisk's number. `context` is where the caller's
+    channel began, `destination_context` where the destination's did.
     """
 
     call_id: CallId
@@ -320,6 +324,8 @@ class Cdr:
     hangup_cause: int | None
     record_ids: tuple[RecordId, ...]
     participants: tuple[Identity, ...]
+    status: CallStatus = CallStatus.UNKNOWN
+    destination_context: str = ""
 
 
 _PERSONAL = ("name", "number", "extension")
