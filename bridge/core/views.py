@@ -238,7 +238,8 @@ def call_item(call: CallNow) -> Json:
     }
 
 
-def _call_event(fact: Fact) -> Json:
+def fact_item(fact: Fact) -> Json:
+    """A fact as it is: its kind, call, record and time, the names and numbers in it, and what its kind brings along."""
     return {
         **fact.data,
         "event": str(fact.kind),
@@ -264,7 +265,7 @@ def stream_item(numbered: NumberedFact, reader: Reader) -> Json | None:
     elif fact.kind is FactKind.JOURNAL_ENTRY:
         kind, data = "JournalEntry", journal_item(NumberedEntry(numbered.number, entry_of(fact)))
     elif fact.kind in _CALL_EVENTS:
-        kind, data = "CallEvent", _call_event(fact)
+        kind, data = "CallEvent", fact_item(fact)
     else:
         return None
     return {"type": kind, "id": numbered.number, "data": data}
