@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _HEARTBEAT_S = 30.0
 _WRITE_S = 30
 _RETRY_MS = 2000
+_MOST_COMMANDS = 8
 
 Cursor = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -73,9 +74,9 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
 async def ws(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /api/v1/ws`: the same as WebSocket messages, one JSON object each.
 
-    A text frame that begins with `<` is one of pascom's commands (`bridge.api.pascom`), and answered by one; commands
-    wait for each other. Other frames are not listened to; one of more than 64 KiB closes with 1009. Events are XML with
-    `?format=xml`, or once the client has said by a command which it wants.
+    A text frame that begins with `<` is one of pascom's commands (`bridge.api.pascom`), and answered by one. They are
+    answered in order; while 8 wait no more is read. Other frames are not listened to; one of more than 64 KiB closes
+    with 1009. Events are XML with `?format=xml`, or once the client has said by a command which it wants.
 
     Closes with 1008 when the token expires, 1013 when the client was too slow, 1001 when we end; its reason then is
     `since=<cursor>`, with which to come back.
@@ -89,7 +90,7 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
         await socket.prepare(request)
         talk = _Talk(socket, Asker(request, access, Subscriptions(xml=query.format == "xml")))
         tasks = [
-            asyncio.create_task(talk.listen(), name="ws-reader"),
+            asyncio.create_task(talk.answer(), name="ws-answers"),
             asyncio.create_task(talk.tell(facts, request.app[KEEPALIVE_S]), name="ws-sender"),
         ]
         try:
@@ -118,24 +119,37 @@ class _Talk:
         self._socket = socket
         self._asker = asker
         self._subscriptions = asker.subscriptions or Subscriptions(xml=False)
+        self._commands: asyncio.Queue[str | None] = asyncio.Queue()
+        self._room = asyncio.Semaphore(_MOST_COMMANDS)
         self._turn = asyncio.Lock()
         """Whoever holds it sends. It is given on in order: behind the answer that says which events are wanted, none
         of the others comes."""
 
-    async def listen(self) -> None:
-        """Answer commands, one by one, until the client has gone or its token is over. Raises ConnectionError.
+    async def answer(self) -> None:
+        """Answer commands, one by one, until the client has gone or its token is over. Raises ConnectionError."""
+        listening = asyncio.create_task(self._listen(), name="ws-reader")
+        try:
+            while (document := await self._commands.get()) is not None and not self._asker.access.over:
+                async with answered(self._asker, document) as answers, self._turn:
+                    for answer in answers:
+                        await self._send(to_text(answer))
+                self._room.release()
+        finally:
+            listening.cancel()
+            (ended,) = await asyncio.gather(listening, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
 
-        While one waits for Asterisk the next are not read, and the client's own buffers fill up.
-        """
-        async for frame in self._socket:
-            document = frame.data.lstrip() if frame.type is WSMsgType.TEXT else ""
-            if not document.startswith("<"):
-                continue
-            if self._asker.access.over:
-                return
-            async with answered(self._asker, document) as answers, self._turn:
-                for answer in answers:
-                    await self._send(to_text(answer))
+    async def _listen(self) -> None:
+        """Take commands in. With too many that wait nothing more is read, and the client's own buffers fill up."""
+        try:
+            async for frame in self._socket:
+                document = frame.data.lstrip() if frame.type is WSMsgType.TEXT else ""
+                if document.startswith("<"):
+                    await self._room.acquire()
+                    self._commands.put_nowait(document)
+        finally:
+            self._commands.put_nowait(None)
 
     async def tell(self, facts: FactStream, keepalive_s: float) -> None:
         """Send events until the stream ends. Raises ConnectionError."""
