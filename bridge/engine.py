@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -121,10 +121,10 @@ class Engine:
         return self._ask(lambda number: Command(self._clock(), number, verb, channel, reader))
 
     def set_flags(
-        self, identity: Identity, flags: UserFlags, reader: Reader
+        self, identity: Identity, changes: Mapping[str, bool], reader: Reader
     ) -> contextlib.AbstractAsyncContextManager[Answer]:
-        """What is recorded of a user's calls is to be so from the next talk on; as `ask`."""
-        return self._ask(lambda number: SetFlags(self._clock(), number, identity, flags, reader))
+        """Change some of a user's flags, by their names, from the next talk on; as `ask`."""
+        return self._ask(lambda number: SetFlags(self._clock(), number, identity, changes, reader))
 
     def flags_of(self, identity: Identity) -> UserFlags:
         """What holds for a user: what was changed, else what users.yml says."""

@@ -61,8 +61,10 @@ class Control(Protocol):
         Raises nothing: an error is in the answer.
         """
 
-    def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AbstractAsyncContextManager[Answer]:
-        """What is recorded of a user's calls is to be so from the next talk on; as `ask`."""
+    def set_flags(
+        self, identity: Identity, changes: Mapping[str, bool], reader: Reader
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Change some of a user's flags, by their names, from the next talk on; as `ask`."""
 
     def flags_of(self, identity: Identity) -> UserFlags:
         """What holds for a user: what was changed, else what users.yml says."""

@@ -4,6 +4,7 @@ A command goes into `Recorder.handle` like an event; its one answer comes out am
 Asterisk has confirmed. An answer is `Done` with the sections as they are then, or `Refused` with an error.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,6 @@ from typing import NewType
 from bridge.core.access import Reader
 from bridge.core.errors import ControlError
 from bridge.core.ids import Identity
-from bridge.core.people import UserFlags
 from bridge.core.records import Section
 
 CommandNumber = NewType("CommandNumber", int)
@@ -44,12 +44,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class SetFlags:
-    """What is recorded of `identity`'s calls is to be as `flags` say, from the next talk on; `reader` wants that."""
+    """`changes` of what is recorded of `identity`'s calls, by the flags' names, from the next talk on.
+
+    `reader` wants that; what it does not name stays as it is.
+    """
 
     at: datetime
     number: CommandNumber
     identity: Identity
-    flags: UserFlags
+    changes: Mapping[str, bool]
     reader: Reader
 
 

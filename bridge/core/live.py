@@ -6,13 +6,18 @@ from datetime import datetime
 from typing import Protocol
 
 from bridge.core.coverage import Tally
-from bridge.core.ids import CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
+from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.space import Space
 
 
 @dataclass(frozen=True, slots=True)
 class PartyNow:
-    """A real leg of a running call. `talking` is False while it rings, waits or is alone."""
+    """A real leg of a running call. `talking` is False while it rings, waits or is alone.
+
+    `talking_with` are the other legs of its talk; `dialed` is whether the PBX rang it, `held` whether its phone has put
+    the others on hold, `parked` whether it waits in a holding bridge, parked or sent there. `recording` is what is done
+    with what it says: `recording`, `paused` (also where nothing may begin), or '' for nothing.
+    """
 
     uniqueid: Uniqueid
     channel: ChannelName
@@ -21,6 +26,14 @@ class PartyNow:
     number: str
     outside: bool
     talking: bool
+    talking_with: tuple[Uniqueid, ...] = ()
+    dialed: bool = False
+    began_at: datetime | None = None
+    answered_at: datetime | None = None
+    held: bool = False
+    bridge: BridgeUniqueid | None = None
+    parked: bool = False
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True)

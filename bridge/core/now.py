@@ -5,7 +5,8 @@ from bridge.core.calls import Call, Channel
 from bridge.core.ids import Identity, RuleId
 from bridge.core.live import CallNow, PartyNow, RuleNow
 from bridge.core.recorder import Recorder
-from bridge.core.records import Section
+from bridge.core.records import Section, SectionState
+from bridge.core.sections import RUNNING
 
 
 def calls_now(recorder: Recorder) -> list[CallNow]:
@@ -16,6 +17,7 @@ def calls_now(recorder: Recorder) -> list[CallNow]:
 def _party(recorder: Recorder, call: Call, leg: Channel) -> PartyNow:
     people = recorder.people
     user = journal.user_of(leg, people)
+    bridge = recorder.tracker.bridges.get(leg.bridge) if leg.bridge is not None else None
     return PartyNow(
         uniqueid=leg.uniqueid,
         channel=leg.name,
@@ -24,7 +26,32 @@ def _party(recorder: Recorder, call: Call, leg: Channel) -> PartyNow:
         number=journal.number_of(leg, call.caller, people),
         outside=journal.outside(leg, people),
         talking=leg.talk is not None,
+        talking_with=tuple(one for one in leg.talk.parties if one != leg.uniqueid) if leg.talk is not None else (),
+        dialed=leg.dialed,
+        began_at=leg.began_at,
+        answered_at=leg.answered_at,
+        held=leg.held,
+        bridge=leg.bridge,
+        parked=bridge is not None and not bridge.talking,
+        recording=_recording(recorder, call, leg),
     )
+
+
+def _recording(recorder: Recorder, call: Call, leg: Channel) -> str:
+    """What is done with what a leg says: `recording` where any rule records it, else `paused` where one is."""
+    stretches = [one for one in recorder.stretches_of(call) if leg.uniqueid in one.talk.parties]
+    if not stretches:
+        return "paused" if recorder.control.paused_at_all(call) else ""
+    states: set[str] = set()
+    for stretch in stretches:
+        for rule_id, rule in stretch.wanted.items():
+            key = stretch.sections.get(rule_id)
+            section = recorder.sectioner.book.get(key) if key is not None else None
+            if section is not None and section.state in (SectionState.REQUESTED, *RUNNING):
+                states.add("paused" if section.state is SectionState.PAUSED else "recording")
+            elif recorder.control.pauses.silent(call, rule):
+                states.add("paused")
+    return "recording" if "recording" in states else "paused" if states else ""
 
 
 def _sections(recorder: Recorder, call: Call) -> dict[RuleId, Section]:

@@ -1,7 +1,7 @@
 """What users do with the keys of their phones: `*3` records this call, `*26` all their calls."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -145,10 +145,12 @@ class Phones:
         self._stage.note(FactKind.CONTROL_REFUSED, now, channel.call, refusal, personal)
 
     def _set_flags(self, order: SetFlags, now: datetime) -> None:
-        if order.flags != self.flags_of(order.identity):
-            self.flags[order.identity] = order.flags
-            self._out.append(PutUserFlags(order.identity, order.flags))
-            data = {"by": "api", "flags": {one.name: getattr(order.flags, one.name) for one in fields(UserFlags)}}
+        before = self.flags_of(order.identity)
+        flags = replace(before, **order.changes)
+        if flags != before:
+            self.flags[order.identity] = flags
+            self._out.append(PutUserFlags(order.identity, flags))
+            data = {"by": "api", "flags": asdict(flags)}
             personal = {"identity": order.identity, "asker": order.reader.identity}
             audience = (order.identity,)
             self._out.append(

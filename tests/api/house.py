@@ -1,7 +1,7 @@
 """The real application over a store in memory, and who asks it."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,8 +74,16 @@ class Scripted:
         yield Done(number, self.answer) if isinstance(self.answer, tuple) else Refused(number, self.answer)
 
     @contextlib.asynccontextmanager
-    async def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AsyncIterator[Answer]:  # noqa: ARG002  # a Control's shape
-        self.flags[identity] = flags
+    async def set_flags(
+        self,
+        identity: Identity,
+        changes: Mapping[str, bool],
+        reader: Reader,  # noqa: ARG002  # a Control's shape
+    ) -> AsyncIterator[Answer]:
+        if isinstance(self.answer, ControlError):
+            yield Refused(CommandNumber(0), self.answer)
+            return
+        self.flags[identity] = replace(self.flags_of(identity), **changes)
         yield Done(CommandNumber(0), ())
 
     def flags_of(self, identity: Identity) -> UserFlags:

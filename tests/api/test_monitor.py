@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
@@ -230,9 +230,11 @@ class Passing:
             async with asyncio.timeout(30):
                 await self.received.wait()
 
-    def set_flags(self, identity: Identity, flags: UserFlags, reader: Reader) -> AbstractAsyncContextManager[Answer]:
+    def set_flags(
+        self, identity: Identity, changes: Mapping[str, bool], reader: Reader
+    ) -> AbstractAsyncContextManager[Answer]:
         assert self.engine is not None
-        return self.engine.set_flags(identity, flags, reader)
+        return self.engine.set_flags(identity, changes, reader)
 
     def flags_of(self, identity: Identity) -> UserFlags:
         assert self.engine is not None

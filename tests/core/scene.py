@@ -8,7 +8,7 @@ from typing import Any
 from bridge.core import decisions as d
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.accounts import Span, TalkAccount
-from bridge.core.commands import Answer, Command, CommandNumber, Done, Refused, Verb
+from bridge.core.commands import Answer, Command, CommandNumber, Done, Order, Refused, Verb
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, SectionKey, TalkId, Uniqueid
 from bridge.core.kept import KeptCall
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
@@ -110,7 +110,7 @@ class Scene:
         for event in self.pbx.take():
             self.take(event, event.at)
 
-    def take(self, event: Event | d.Report | Command, now: datetime) -> None:
+    def take(self, event: Event | d.Report | Order, now: datetime) -> None:
         decisions = self.recorder.handle(event, now)
         self.sort([*decisions, *self.recorder.checkpoint()], now)
 
