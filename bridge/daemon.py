@@ -32,6 +32,7 @@ from bridge.core.people import People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
+from bridge.deleting import Deleting
 from bridge.engine import Engine, Input
 from bridge.feed.stream import Hub
 from bridge.hands import Hands
@@ -171,7 +172,7 @@ class Daemon:
             config.database,
             config.spool.local,
             systemname=config.systemname,
-            keep=config.retention.keep,
+            keep=config.retention.keeping,
             well=lambda: keeper.well,
             clock=utc_now,
         )
@@ -204,6 +205,7 @@ class Daemon:
                 systemname=config.systemname,
                 tenant_uuid=config.tenant_uuid,
                 setting=setting,
+                recordings=Deleting(store, config.database, config.spool.local, utc_now),
             ),
             metrics=metrics,
         )

@@ -9,9 +9,10 @@ import structlog
 
 from bridge.core.errors import MediaError, StoreError
 from bridge.core.live import NotReady
-from bridge.core.retention import Totals, at_most_half
+from bridge.core.retention import Keeping, Totals, at_most_half, in_force
 from bridge.storage.database import SqliteStore
 from bridge.storage.erasing import Erasing
+from bridge.storage.finished_calls import FinishedCalls
 from bridge.storage.retention import NOBODY, Order, Retention
 from bridge.storage.turns import run_turn
 
@@ -20,7 +21,8 @@ log = structlog.get_logger()
 _EVERY = timedelta(hours=1)
 _AT_LEAST = timedelta(seconds=1)
 _FIRST = timedelta(minutes=5)
-_LOOK_THROUGH = timedelta(days=1)
+_DAY = timedelta(days=1)
+_LOOK_THROUGH = _DAY
 _PAUSE_S = 0.1
 """After each batch, so that recordings always find the database and the disk free."""
 
@@ -28,7 +30,8 @@ _PAUSE_S = 0.1
 class Housekeeping:
     """Runs every hour (with a `keep` of less than a day every 24th of it), the first time after 5 minutes.
 
-    It deletes nothing where that would be more than half of all that is stored: then `warning` says so.
+    What was set over HTTP counts from the next run on. It deletes no recordings where that would be more than half of
+    all that are stored, and no finished calls where that would be more than half of those: then `warning` says so.
     """
 
     def __init__(
@@ -38,16 +41,21 @@ class Housekeeping:
         spool: Path,
         *,
         systemname: str,
-        keep: timedelta,
+        keep: Keeping,
         well: Callable[[], bool],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`well`: what the recorder has decided is in the database; until then no file is taken for an orphan."""
+        """`keep` is the configuration's. `well`: what the recorder has decided is in the database; until then no file is
+        taken for an orphan, and no call for finished.
+        """
         self.warning: NotReady | None = None
+        self._store = store
         self._database = database
         self._retention = Retention(store, database, spool, clock)
         self._erasing = Erasing(self._retention, systemname)
+        self._calls = FinishedCalls(self._retention, systemname)
+        self._configured = keep
         self._keep = keep
         self._well = well
         self._clock = clock
@@ -56,8 +64,7 @@ class Housekeeping:
 
     async def run(self) -> None:
         """Until cancelled."""
-        every = max(_AT_LEAST, min(_EVERY, self._keep / 24))
-        await self._sleep(min(_FIRST, every).total_seconds())
+        await self._sleep(min(_FIRST, self._every()).total_seconds())
         while True:
             try:
                 async with run_turn(self._database):
@@ -66,7 +73,11 @@ class Housekeeping:
                 log.warning("housekeeping-put-off", problem=error.message)
             except Exception:  # what it is for must not end the recording of all calls
                 log.exception("housekeeping-failed")
-            await self._sleep(every.total_seconds())
+            await self._sleep(self._every().total_seconds())
+
+    def _every(self) -> timedelta:
+        shortest = self._keep.recordings or _DAY  # what is not kept at all goes every hour
+        return max(_AT_LEAST, min(_EVERY, shortest / 24))
 
     async def once(self) -> None:
         """One run; the caller has the turn. Raises StoreError, MediaError."""
@@ -79,23 +90,40 @@ class Housekeeping:
             self._looked_through = now
 
     async def _delete(self) -> None:
-        plan = await self._retention.expired(self._keep)
+        self._keep = in_force(await self._store.settings(), self._configured)
+        plan = await self._retention.expired(self._keep.recordings)
         whole = await self._erasing.with_pending(plan)
         if whole.going and not at_most_half(whole.totals, await self._retention.stored()):
-            self._refuse(whole.totals)
+            self._refuse(f"{whole.totals.count} sections ({whole.totals.size_bytes} bytes)")
             return
-        self.warning = None
         if plan.going:
-            order = Order("retention", NOBODY, "", self._keep)
+            order = Order("retention", NOBODY, "", self._keep.recordings)
             done = await self._retention.delete(plan.going, order, _PAUSE_S)
             log.info("retention", sections=done.count, bytes=done.size_bytes, held=sum(plan.held.values()))
         for erasure in await self._erasing.pending():
             await self._erasing.work_off(erasure, _PAUSE_S)
+        if await self._delete_calls():
+            self.warning = None
 
-    def _refuse(self, totals: Totals) -> None:
+    async def _delete_calls(self) -> bool:
+        """False where it was refused."""
+        keep = self._keep.calls
+        going = await self._calls.expired(keep) if keep is not None and self._well() else []
+        if keep is None or not going:
+            return True
+        if not at_most_half(Totals(len(going)), Totals(await self._calls.stored())):
+            self._refuse(f"{len(going)} finished calls")
+            return False
+        done = await self._calls.delete(going, Order("retention", NOBODY, "", keep), _PAUSE_S)
+        if done:
+            await self._erasing.clear()
+        log.info("retention", calls=done)
+        return True
+
+    def _refuse(self, what: str) -> None:
         words = (
-            f"{totals.count} sections ({totals.size_bytes} bytes) are to go, more than half of all: nothing is "
-            "deleted; see `recbridge erase --expired --dry-run`, and if it is right, do it with `--force`"
+            f"{what} are to go, more than half of all: nothing of that is deleted; "
+            "see `recbridge erase --expired --dry-run`, and if it is right, do it with `--force`"
         )
         if self.warning is None:
             log.error("retention-refused", problem=words)

@@ -11,9 +11,11 @@ import structlog
 
 from bridge.core.erasure import Person
 from bridge.core.records import FactKind
-from bridge.core.retention import Hold, Target
-from bridge.core.store import PutHold
+from bridge.core.retention import Hold, Keeping, Target
+from bridge.core.settings import Settings
+from bridge.core.store import PutHold, PutSettings
 from bridge.housekeeping import Housekeeping
+from bridge.storage.finished_calls import FinishedCalls
 from bridge.storage.turns import run_turn
 from tests.storage import kept
 from tests.storage.spools import DAY, House, house
@@ -46,13 +48,15 @@ def warned(made: Housekeeping) -> bool:
     return made.warning is not None
 
 
-def keeping(here: House, *, keep: timedelta = DAY, well: bool = True, hours: Hours | None = None) -> Housekeeping:
+def keeping(
+    here: House, *, keep: timedelta = DAY, calls: timedelta | None = None, well: bool = True, hours: Hours | None = None
+) -> Housekeeping:
     return Housekeeping(
         here.store,
         here.database,
         here.spool,
         systemname="pbx1",
-        keep=keep,
+        keep=Keeping(keep, calls),
         well=lambda: well,
         clock=lambda: here.now,
         sleep=(hours or Hours(here, 0)).sleep,
@@ -170,3 +174,75 @@ async def test_a_fault_of_its_own_ends_nothing(here: House, monkeypatch: pytest.
         _, hours = await run_for(here, 3)
     assert len(hours.slept) == 3
     assert [one["event"] for one in logs] == ["housekeeping-failed"] * 3
+
+
+async def test_what_was_set_over_http_stands_over_the_configuration_from_the_next_run_on(here: House) -> None:
+    old = await here.section(1)
+    young = [await here.section(file, ended_at=here.now) for file in (2, 3)]
+    made = keeping(here, keep=30 * DAY)
+    await here.store.commit([PutSettings(Settings(recording_days=3))])
+    await made.once()
+    assert len(here.files()) == 3
+    async with house(here.folder) as other:  # it may be kept by anybody
+        await other.store.commit([PutSettings(Settings(recording_days=1))])
+    await made.once()
+    assert old.path not in here.files()
+    await here.store.commit([PutSettings(Settings(recording_days=0))])
+    await made.once()
+    assert (warned(made), here.files()) == (True, [one.path for one in young])
+    await here.store.commit([PutSettings(Settings())])
+    await made.once()
+    assert not warned(made)
+
+
+async def test_what_is_not_to_be_kept_at_all_goes_every_hour(here: House) -> None:
+    await here.store.commit([PutSettings(Settings(recording_days=0))])
+    _, hours = await run_for(here, 3, keep=timedelta(hours=2))
+    assert hours.slept == [300, 3600, 3600]
+
+
+async def finished_calls(here: House, *ages: timedelta) -> None:
+    for n, age in enumerate(ages):
+        at = here.now - age
+        await here.call(replace(kept.cdr(f"{n}.{at:%s}", ()), started_at=at, ended_at=at))
+
+
+async def left(here: House) -> int:
+    return await FinishedCalls(here.retention, "pbx1").stored()
+
+
+async def test_finished_calls_stay_for_ever_unless_somebody_says_how_long(here: House) -> None:
+    await finished_calls(here, 1000 * DAY, 10 * DAY, DAY, DAY)
+    await keeping(here).once()
+    assert await left(here) == 4
+    await keeping(here, calls=100 * DAY).once()
+    assert await left(here) == 3
+    await here.store.commit([PutSettings(Settings(cdr_days=5))])
+    await keeping(here, calls=100 * DAY).once()
+    assert await left(here) == 2
+    assert [one.data["calls"] for one in await here.facts(FactKind.CALLS_DELETED)] == [1, 1]
+
+
+async def test_calls_go_in_the_run_that_deletes_their_last_recording(here: House) -> None:
+    await here.call(kept.cdr(), kept.entry())
+    await here.section(1)
+    await here.section(2, record_id="9-9_0", call_id="9.9", path="2026/08/01/9-9_0_1_002.wav", ended_at=here.now)
+    await finished_calls(here, timedelta(0))
+    await keeping(here, calls=DAY).once()
+    assert (await left(here), len(here.files())) == (1, 1)
+
+
+async def test_more_than_half_of_all_calls_are_not_deleted_but_said(here: House) -> None:
+    await finished_calls(here, 10 * DAY, 10 * DAY, DAY)
+    made = keeping(here, calls=5 * DAY)
+    await made.once()
+    assert (warned(made), await left(here)) == (True, 3)
+    await finished_calls(here, timedelta(0))
+    await made.once()
+    assert (warned(made), await left(here)) == (False, 2)
+
+
+async def test_no_call_goes_before_all_is_kept(here: House) -> None:
+    await finished_calls(here, 10 * DAY, DAY)
+    await keeping(here, calls=5 * DAY, well=False).once()
+    assert await left(here) == 2

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +17,10 @@ from bridge.config import Config, load_config
 from bridge.core.erasure import Person
 from bridge.core.errors import BadInputError, RecbridgeError
 from bridge.core.ids import CallId
-from bridge.core.retention import Target, Totals, at_most_half
+from bridge.core.retention import Target, Totals, at_most_half, in_force
 from bridge.files import read_users
 from bridge.storage.erasing import Erased, Erasing
+from bridge.storage.finished_calls import FinishedCalls
 from bridge.storage.retention import Order, Plan, Retention
 from bridge.storage.turns import run_turn
 
@@ -63,7 +65,10 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
         retention = Retention(store, config.database, config.spool.local, lambda: datetime.now(UTC))
         erasing = Erasing(retention, config.systemname)
         person = await erasing.known(_person(target, config)) if target.number or target.identity else None
-        keep = config.retention.keep if args.expired else timedelta(0)
+        finished = FinishedCalls(retention, config.systemname)
+        kept = in_force(await store.settings(), config.retention.keeping)
+        keep = kept.recordings if args.expired else timedelta(0)
+        over = await finished.expired(kept.calls) if args.expired and kept.calls is not None else []
         calls: list[CallId] = []
         if person is not None:
             plan, calls = await erasing.plan(person)
@@ -75,10 +80,13 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
             plan = await retention.asked_for(await erasing.sections_of([CallId(str(target.call_id))]))
         whole = await erasing.with_pending(plan) if args.expired else plan
         half = at_most_half(whole.totals, await retention.stored())
+        half = half and (not over or at_most_half(Totals(len(over)), Totals(await finished.stored())))
         name = config.database.name
         left = [*config.database.parent.glob(f"{name}.*.bak"), *config.database.parent.glob(f"{name}.intents.broken-*")]
         backups = sorted(map(str, left))
-        told = _described(whole, calls, within_half=half) | {"backups": backups if person is not None else []}
+        told = _described(whole, calls, len(over), within_half=half) | {
+            "backups": backups if person is not None else []
+        }
         if not args.json or args.dry_run:
             _tell(told, as_json=args.json)
         if args.dry_run:
@@ -94,10 +102,14 @@ async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
         else:
             order = Order("retention" if args.expired else "erasure", who_of(args), args.why, keep)
             erased = Erased(await retention.delete(plan.going, order), 0, 0, clean=True)
+        done = 0
         if args.expired:
             for pending in await erasing.pending():
                 erased += await erasing.work_off(pending)
-        _tell_done(erased, told, as_json=args.json)
+        if over and kept.calls is not None:
+            done = await finished.delete(over, Order("retention", who_of(args), args.why, kept.calls))
+            erased = replace(erased, clean=await erasing.clear() and erased.clean)
+        _tell_done(erased, done, told, as_json=args.json)
         return 0 if erased.clean else 1
 
 
@@ -120,13 +132,14 @@ def _agreed() -> bool:
     return input("Delete this for good? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _described(plan: Plan, calls: list[CallId], *, within_half: bool) -> dict[str, Any]:
+def _described(plan: Plan, calls: list[CallId], over: int, *, within_half: bool) -> dict[str, Any]:
     return {
         "sections": plan.totals.count,
         "bytes": plan.totals.size_bytes,
         "oldest": None if plan.oldest is None else plan.oldest.isoformat(),
         "newest": None if plan.newest is None else plan.newest.isoformat(),
         "calls": len(calls),
+        "finishedCalls": over,
         "held": dict(plan.held),
         "kept": plan.kept,
         "keptUntil": None if plan.kept_until is None else plan.kept_until.isoformat(),
@@ -144,6 +157,8 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
         oldest, newest = (when_words(datetime.fromisoformat(told[name])) for name in ("oldest", "newest"))
         span = f", recorded from {oldest} to {newest}"
     print(f"{told['sections']} sections go ({told['bytes']} bytes{span})")
+    if told["finishedCalls"]:
+        print(f"{told['finishedCalls']} finished calls go, with their journal")
     if told["calls"]:
         print(f"the person is in {told['calls']} calls; of those without anything that stays it is erased")
     for hold, count in told["held"].items():
@@ -157,13 +172,16 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
         print("that is more than half of all that is stored: it needs --force")
 
 
-def _tell_done(erased: Erased, told: dict[str, Any], *, as_json: bool) -> None:
+def _tell_done(erased: Erased, finished: int, told: dict[str, Any], *, as_json: bool) -> None:
     totals: Totals = erased.totals
     if as_json:
         done = {"sections": totals.count, "bytes": totals.size_bytes, "calls": erased.calls, "left": erased.left}
+        done |= {"finishedCalls": finished}
         print(json.dumps(told | {"done": done, "clean": erased.clean}, ensure_ascii=False, indent=2))
         return
     print(f"deleted: {totals.count} sections, {totals.size_bytes} bytes")
+    if finished:
+        print(f"deleted: {finished} finished calls, with their journal")
     if erased.calls or erased.left:
         print(f"erased from {erased.calls} calls; {erased.left} wait until nothing keeps them: the daemon does it then")
     if not erased.clean:

@@ -1,7 +1,8 @@
 """What may be deleted, and what keeps the rest: holds, a rule's own `keep`, and time.
 
 A hold stands over everything. A rule's own `keep` is a duty to keep: it stands over what a person asks for. What
-neither covers goes when somebody asks for it to be erased, or when it is older than the default. All times are aware.
+neither covers goes when somebody asks for it to be erased, or when it is older than the default: what was set over
+HTTP, else what the configuration says. All times are aware.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,29 @@ from bridge.core.ids import CallId, Identity, RecordId
 from bridge.core.people import matcher
 from bridge.core.records import Section
 from bridge.core.sections import FINAL
+from bridge.core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long recordings are kept where the rule does not say, and finished calls; None is for ever."""
+
+    recordings: timedelta
+    calls: timedelta | None = None
+
+
+def in_force(settings: Settings, configured: Keeping) -> Keeping:
+    """What was set over HTTP stands over the configuration. 0 days: until it is over.
+
+    >>> in_force(Settings(recording_days=2), Keeping(timedelta(days=365))).recordings.days
+    2
+    """
+    recordings = configured.recordings if settings.recording_days is None else _days(settings.recording_days)
+    return Keeping(recordings, configured.calls if settings.cdr_days is None else _days(settings.cdr_days))
+
+
+def _days(count: int) -> timedelta:
+    return timedelta(days=min(count, timedelta.max.days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +160,19 @@ def judge(section: Section, holds: Iterable[Hold], trace: CallTrace | None, now:
     if now - ended_at >= duty:
         return Verdict(may_go=True)
     return Verdict(may_go=False, kept_until=_after(ended_at, duty))
+
+
+def call_may_go(
+    trace: CallTrace | None, sections: Iterable[Section], holds: Iterable[Hold], now: datetime, keep: timedelta
+) -> bool:
+    """Whether what is known of a finished call may go now: not before its recordings, and all of one call together."""
+    return (
+        trace is not None
+        and trace.whole
+        and now - trace.ended_at >= keep
+        and all(one.deleted_at is not None for one in sections)
+        and not any(covers(hold, trace) for hold in holds)
+    )
 
 
 def _after(at: datetime, length: timedelta) -> datetime:

@@ -160,7 +160,7 @@ class Erasing:
         finished = done == len(calls) and await self._forget_elsewhere(erasure.person)
         if done or totals.count or finished:
             await self._note(erasure, totals, done, len(calls) - done, finished=finished)
-        return Erased(totals, done, len(calls) - done, await self._clear() if done or finished else True)
+        return Erased(totals, done, len(calls) - done, await self.clear() if done or finished else True)
 
     def _call_row(self, erasure: Erasure, call_id: CallId) -> Row:
         return texts_in({"erasure": erasure.id, "call_id": call_id, "systemname": self._systemname})
@@ -226,8 +226,11 @@ class Erasing:
         await self._store.commit([AppendFact(fact)], rewrites=rewrites)
         log.info("person-erased", erasure=erasure.id, sections=totals.count, calls=calls, left=left)
 
-    async def _clear(self) -> bool:
-        """Bring it into the file itself: what is overwritten there still stands in the WAL."""
+    async def clear(self) -> bool:
+        """Bring what was erased into the file itself: what is overwritten there still stands in the WAL.
+
+        False where something kept that from being done. Raises StoreError.
+        """
         for _ in range(_CLEAR_TRIES):
             if await self._store.clear_wal():
                 return True

@@ -125,11 +125,16 @@ class Retention:
             plan.add(section, await self.judged(section, holds, timedelta(0)))
         return plan
 
-    async def delete(self, keys: Sequence[SectionKey], order: Order, pause_s: float = 0.0) -> Totals:
-        """Delete what of this may still go, in batches with a pause after each. Raises StoreError."""
+    async def delete(
+        self, keys: Sequence[SectionKey], order: Order, pause_s: float = 0.0, *, wait_s: float = turns.BATCH_WAIT_S
+    ) -> Totals:
+        """Delete what of this may still go, in batches with a pause after each.
+
+        Raises StoreError, `busy` where the turn of a batch does not come within `wait_s`.
+        """
         done = Totals()
         for start in range(0, len(keys), _BATCH):
-            async with turns.batch_turn(self.database):
+            async with turns.batch_turn(self.database, wait_s):
                 holds = await self.holds()
                 batch = []
                 for key in keys[start : start + _BATCH]:

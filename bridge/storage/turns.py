@@ -10,6 +10,8 @@ from pathlib import Path
 from bridge.core.errors import StoreError
 
 _POLL_S = 0.05
+BATCH_WAIT_S = 60.0
+"""A batch is done in well under a second, but the machine may be slow."""
 
 
 @contextlib.asynccontextmanager
@@ -20,7 +22,7 @@ async def run_turn(database: Path, wait_s: float = 0.0) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def batch_turn(database: Path, wait_s: float = 60.0) -> AsyncIterator[None]:
+async def batch_turn(database: Path, wait_s: float = BATCH_WAIT_S) -> AsyncIterator[None]:
     """Be between two batches: holds that are kept before are asked by all that is deleted after. Raises StoreError."""
     async with _turn(Path(f"{database}.holds.lock"), wait_s):
         yield

@@ -16,6 +16,8 @@ import structlog
 
 from bridge.cli.main import main
 from bridge.core.records import FactKind
+from bridge.core.settings import Settings
+from bridge.core.store import PutSettings
 from bridge.storage.turns import batch_turn, run_turn
 from tests.storage import kept
 from tests.storage.spools import AUDIO, House, house
@@ -104,10 +106,37 @@ def test_without_a_terminal_it_wants_yes(config: Path, capsys: Capture) -> None:
     assert "--yes" in refused(config, capsys, "erase", "--expired", "--why", "room")
     assert files(config) == 5
     told = says(config, capsys, "erase", "--expired", "--why", "room", "--yes", "--who", "eve")
-    assert told["done"] == {"sections": 2, "bytes": 200, "calls": 0, "left": 0}
+    assert told["done"] == {"sections": 2, "bytes": 200, "calls": 0, "left": 0, "finishedCalls": 0}
     assert files(config) == 3
     facts = inside(config, lambda here: here.facts(FactKind.SECTION_DELETED))
     assert [(one.data["why"], one.personal) for one in facts] == [("retention", {"who": "eve", "words": "room"})] * 2
+
+
+def test_what_was_set_over_http_counts_for_the_command_too(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    inside(config, lambda here: here.store.commit([PutSettings(Settings(recording_days=50))]))
+    expired = ("erase", "--expired", "--why", "room")
+    assert says(config, capsys, *expired, "--dry-run")["sections"] == 0
+    inside(config, lambda here: here.store.commit([PutSettings(Settings(recording_days=35, cdr_days=35))]))
+    assert says(config, capsys, *expired, "--yes")["done"]["sections"] == 2
+    told = says(config, capsys, *expired, "--dry-run")
+    assert (told["sections"], told["finishedCalls"], told["withinHalf"]) == (0, 2, True)
+    assert main([*expired, "--yes", "--config", str(config)]) == 0
+    assert "deleted: 2 finished calls, with their journal" in capsys.readouterr().out
+    (fact,) = inside(config, lambda here: here.facts(FactKind.CALLS_DELETED))
+    assert (fact.data["calls"], fact.personal["words"]) == (2, "room")
+
+
+def test_more_than_half_of_the_calls_needs_force(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    says(config, capsys, "erase", "--expired", "--why", "room", "--yes")
+    inside(config, lambda here: here.store.commit([PutSettings(Settings(cdr_days=0))]))
+    # The recordings of the others are there.
+    assert says(config, capsys, "erase", "--expired", "--why", "room", "--yes")["done"]["finishedCalls"] == 2
+    says(config, capsys, "erase", "--user", "alice", "--why", "has left", "--yes", "--force")
+    assert "--force" in refused(config, capsys, "erase", "--expired", "--why", "room", "--yes")
+    told = says(config, capsys, "erase", "--expired", "--why", "room", "--yes", "--force")
+    assert told["done"]["finishedCalls"] == 3
 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", 3), ("n", 5), ("", 5)])
