@@ -7,6 +7,7 @@ import pytest
 
 from bridge.config import SECRET_VARIABLE, Config, load_config, look_into
 from bridge.core.errors import BadInputError
+from bridge.core.retention import Keeping
 from bridge.core.space import LowSpace, Space
 
 NO_SECRET = "`asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
@@ -41,7 +42,7 @@ def test_only_asterisk_is_required_and_the_rest_has_its_documented_defaults(file
     assert config.database == Path("/var/lib/recbridge/recbridge.db")
     assert config.trunks == ("PJSIP/trunk*",)
     assert (config.http.address, config.http.tls, config.http.trusted_proxies) == (("127.0.0.1", 8095), None, ())
-    assert config.retention.keep == timedelta(days=365)
+    assert config.retention.keeping == Keeping(timedelta(days=365))
     assert config.systemname
     assert (config.dtmf, config.queue_toggles) == (False, {})
 
@@ -60,7 +61,7 @@ http:
   listen: "[::1]:443"
   tls: {certificate: /c.pem, key: /k.pem}
   trusted_proxies: [10.0.0.0/8, "::1"]
-retention: {keep: 90d}
+retention: {keep: 90d, calls: 120d}
 systemname: pbx1
 dtmf: true
 queues: {support: {record_toggle: true}, 0049: {record_toggle: false}, sales: {}}
@@ -71,7 +72,7 @@ queues: {support: {record_toggle: true}, 0049: {record_toggle: false}, sales: {}
     assert config.http.tls is not None
     assert [str(network) for network in config.http.trusted_proxies] == ["10.0.0.0/8", "::1/128"]
     assert (config.trunks, config.systemname, config.secret) == ((), "pbx1", "*3")
-    assert config.retention.keep == timedelta(days=90)
+    assert config.retention.keeping == Keeping(timedelta(days=90), timedelta(days=120))
 
 
 def test_the_environments_secret_stands_over_the_files(file: Path) -> None:
