@@ -12,6 +12,7 @@ from bridge.api.metrics import METRICS, Metrics
 from bridge.api.metrics import metrics as show_metrics
 from bridge.api.pascom import http as pascom_http
 from bridge.api.tickets import TICKETS, Tickets
+from bridge.api.wazo import routes as wazo
 
 __all__ = ["Dependencies", "create_app", "runner"]
 
@@ -49,6 +50,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     post("/api/v1/cmd", pascom_http.cmd)
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
+    wazo.add_routes(app.router)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)
     return app
 

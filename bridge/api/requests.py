@@ -2,12 +2,14 @@
 
 import http
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import unquote
 
 import structlog
 from aiohttp import HttpVersion11, web
@@ -15,6 +17,7 @@ from aiohttp import HttpVersion11, web
 from bridge.api.addresses import client_address
 from bridge.api.answers import RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
+from bridge.api.wazo.errors import in_wazo_words, is_wazo
 from bridge.core.errors import (
     ControlError,
     CursorGoneError,
@@ -37,6 +40,8 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+_TOKEN = re.compile(r"rb_[0-9a-f]{16}")
 
 _GONE = 499
 """As nginx logs it: the client went away, or the server stopped, before there was an answer."""
@@ -66,9 +71,20 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers["X-Request-Id"] = progress.request_id
 
 
+def _shown(raw_path: str) -> str:
+    """A path as the log may have it, still percent-encoded (no line breaks): tokens stand in some of Wazo's."""
+    shown: list[str] = []
+    before = ""
+    for segment in raw_path.split("/"):
+        plain = unquote(segment)
+        shown.append("…" if segment and (before == "token" or _TOKEN.search(plain)) else segment)
+        before = plain
+    return "/".join(shown)
+
+
 @web.middleware
 async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One line for each request. Never its query string or headers: tokens and tickets travel there."""
+    """One line for each request. Never its query string or headers: tokens and tickets travel there, nor a token."""
     progress = _Progress(secrets.token_hex(8))
     _PROGRESS.set(progress)
     began = time.monotonic()
@@ -82,7 +98,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
             log.info(
                 "request",
                 method=request.method,
-                path=request.rel_url.raw_path,  # still percent-encoded: no line breaks
+                path=_shown(request.rel_url.raw_path),
                 status=status,
                 remote=client_address(request, dependencies(request).trusted_proxies),
                 duration_ms=round((time.monotonic() - began) * 1000, 1),
@@ -98,7 +114,9 @@ async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResp
         progress = _PROGRESS.get()
         begun = progress.response if progress is not None else None
         if begun is None and not isinstance(error, ConnectionError):
-            return error_response(error, dependencies(request).clock())
+            now = dependencies(request).clock()
+            answer = error_response(error, now)
+            return in_wazo_words(answer, now) if is_wazo(request.path) else answer
         if not isinstance(error, ConnectionError):
             log.error("answer-broken-off", exc_info=error)
         if request.transport is not None:

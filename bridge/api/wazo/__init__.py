@@ -1,0 +1,1 @@
+"""Wazo's HTTP interfaces as a dialect: wazo-call-logd, wazo-calld, wazo-confd and wazo-auth, as their clients speak."""
