@@ -88,6 +88,13 @@ class Authenticator:
         plain = (in_query and request.query.get("token")) or _token_in(request)
         if plain is None:
             raise UnauthorizedError("a token is needed: Authorization: Bearer …, or X-Auth-Token")
+        return Access(await self.known(request, plain), self._deps)
+
+    async def known(self, request: web.Request, plain: str) -> Token:
+        """The token that a request brought, wherever it stood.
+
+        Raises UnauthorizedError, which has been counted; TooManyRequestsError; StoreError.
+        """
         remote = self._remote(request)
         parts = tokens.parse(plain)
         wait_s = self._limit.wait_s(remote)
