@@ -155,55 +155,6 @@ class Policy:
     keep_given_up: timedelta = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True)
-class PutWebhook:
-    """Keep a webhook: a new row, whose cursor is the newest fact, or these values but for `cursor` and `failures`."""
-
-    webhook: Webhook
-
-
-@dataclass(frozen=True, slots=True)
-class PutFailures:
-    """Keep when the latest attempts of a webhook failed."""
-
-    webhook: WebhookId
-    failures: tuple[datetime, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EndWebhook:
-    """Forget a webhook and its deliveries."""
-
-    webhook: WebhookId
-
-
-@dataclass(frozen=True, slots=True)
-class AddDeliveries:
-    """Up to the fact `cursor` these were made. Those that are there already, or of no webhook any more, are left out.
-
-    Each waits behind those of its order key that wait, or its `next_at` is its `at`.
-    """
-
-    webhook: WebhookId
-    cursor: FactNumber
-    deliveries: tuple[Delivery, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PutDelivery:
-    """Keep what became of a delivery that is there. If it has ended the next of its order key is due."""
-
-    delivery: Delivery
-
-
-@dataclass(frozen=True, slots=True)
-class WakeDeliveries:
-    """What a webhook's receiver is tried with later is due at once."""
-
-    webhook: WebhookId
-    at: datetime
-
-
 def succeeded(form: FormatName, answer: Answer) -> bool:
     """Whether the receiver has taken it: any 2xx, to Vonage's alone 200."""
     if answer.status is None:

@@ -55,4 +55,40 @@ CREATE TABLE deleted_cdrs (
     last INTEGER NOT NULL
 ) STRICT;
 
+-- Callbacks (`bridge.core.webhooks`): `kept` is JSON, with the secrets that sign, which nothing but this file's mode
+-- (0600) protects. Up to the fact `cursor` everything was made into deliveries. `failures` are times, JSON.
+CREATE TABLE webhooks (
+    id TEXT PRIMARY KEY,
+    systemname TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    kept TEXT NOT NULL,
+    cursor INTEGER NOT NULL,
+    failures TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One callback of a fact on its way to a webhook. Its body is made from the fact when it is sent: names and numbers
+-- stand there alone. `next_at` is NULL for what has ended, and for what waits behind another of its `order_key`.
+CREATE TABLE webhook_deliveries (
+    webhook TEXT NOT NULL,
+    fact INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    systemname TEXT NOT NULL,
+    order_key TEXT NOT NULL,
+    name TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at INTEGER,
+    status INTEGER,
+    error TEXT,
+    ended_at INTEGER,
+    PRIMARY KEY (webhook, fact, part)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook, next_at, fact, part) WHERE next_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (webhook, order_key, fact, part)
+WHERE state = 'waiting';
+CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (state, ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_given_up ON webhook_deliveries (webhook, fact, part) WHERE state = 'given-up';
+
 PRAGMA user_version = 4;
