@@ -103,6 +103,13 @@ class Exports(Protocol):
     def file(self, export: Export) -> Path:
         """Where the zip of a finished export lies."""
 
+    async def download(self, export: Export, reader: Reader) -> Path:
+        """Where the zip lies, for a download that begins now; who takes it is a fact.
+
+        Raises ExportGoneError where it is not finished, over its time, or holds what was deleted meanwhile: the store
+        has its new state then. Raises StoreError.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:

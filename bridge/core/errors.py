@@ -16,7 +16,7 @@ class RecbridgeError(Exception):
 
 
 class IllegalTransitionError(RecbridgeError):
-    """A section was asked to do what its state does not allow; nothing changed."""
+    """A section or an export was asked to do what its state does not allow; nothing changed."""
 
     code = "illegal-transition"
 
@@ -235,3 +235,9 @@ class TooManyExportsError(RecbridgeError):
     """As many exports wait or are being made as there may be."""
 
     code = "too-many-exports"
+
+
+class ExportGoneError(RecbridgeError):
+    """The zip of an export is not there, or not any more."""
+
+    code = "export-gone"

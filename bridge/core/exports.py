@@ -1,15 +1,23 @@
 """Exports: many recordings at once, as one zip with a manifest."""
 
-from dataclasses import dataclass
-from datetime import datetime
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from io import StringIO
+from typing import Final, NewType
 
-from bridge.core.cdrs import CdrNumber
-from bridge.core.ids import Identity
+from bridge.core.cdrs import CdrNumber, KeptCdr, recording_name, recording_uuid
+from bridge.core.errors import IllegalTransitionError
+from bridge.core.ids import Identity, SectionKey
+from bridge.core.records import Section
 
 ExportId = NewType("ExportId", str)
 """A UUID, in text."""
+
+MANIFEST: Final = "manifest.csv"
+"""Its name in the zip."""
 
 
 class ExportStatus(StrEnum):
@@ -22,28 +30,208 @@ class ExportStatus(StrEnum):
     ERROR = "error"
 
 
+_MAY_FOLLOW: Final[Mapping[ExportStatus, frozenset[ExportStatus]]] = {
+    ExportStatus.PENDING: frozenset({ExportStatus.PROCESSING, ExportStatus.DELETED}),
+    # Back to pending: after a restart, or when what it was made of has changed meanwhile.
+    ExportStatus.PROCESSING: frozenset(
+        {ExportStatus.PENDING, ExportStatus.FINISHED, ExportStatus.ERROR, ExportStatus.DELETED}
+    ),
+    ExportStatus.FINISHED: frozenset({ExportStatus.DELETED}),
+    ExportStatus.ERROR: frozenset({ExportStatus.DELETED}),
+    ExportStatus.DELETED: frozenset(),
+}
+
+UNDER_WAY: Final = frozenset({ExportStatus.PENDING, ExportStatus.PROCESSING})
+"""States that end by themselves."""
+
+
+class Reason(StrEnum):
+    """Why an export ended as error or deleted."""
+
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    RECORDING_DELETED = "recording-deleted"
+    FILE_MISSING = "file-missing"
+    NO_SPACE = "no-space"
+    DISK_ERROR = "disk-error"
+    TIMEOUT = "timeout"
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """An export as it is kept.
 
-    `calls` are the finished calls whose recordings were wanted when it was asked for; `recordings` how many of them
-    there are, `done` how many are in the zip or, missing, in its manifest alone (`missing`). `size_bytes` and `sha256`
-    are the zip's, once finished. `reason` says in a code why it ended as error or deleted. `url` is where the mail's
-    reader finds the zip, '' where nobody is mailed. All times are aware.
+    `calls` is of how many finished calls recordings were wanted; `recordings` how many of them there are, `done` how
+    many are in the zip or, missing, in its manifest alone (`missing`). `size_bytes` is the zip's, once finished.
+    `reason` says in a code (`Reason`) why it ended as error or deleted. `url` is where the mail's reader finds the zip,
+    '' where nobody is mailed. All times are aware.
     """
 
     id: ExportId
     owner: Identity
     asked_at: datetime
     status: ExportStatus
-    calls: tuple[CdrNumber, ...]
+    calls: int
     recordings: int
     email: str = ""
     done: int = 0
     missing: int = 0
     size_bytes: int | None = None
-    sha256: str | None = None
     finished_at: datetime | None = None
     expires_at: datetime | None = None
     reason: str | None = None
     url: str = ""
+
+    def begun(self) -> "Export":
+        """It is being made, from the start."""
+        return self._moved(ExportStatus.PROCESSING, done=0, missing=0)
+
+    def progressed(self, done: int, missing: int) -> "Export":
+        """So far it has come. Raises IllegalTransitionError where it is not being made any more."""
+        if self.status is not ExportStatus.PROCESSING:
+            raise IllegalTransitionError(f"export {self.id} is {self.status}: it is not being made")
+        return replace(self, done=done, missing=missing)
+
+    def put_back(self) -> "Export":
+        """It is to be made anew."""
+        return self._moved(ExportStatus.PENDING, done=0, missing=0)
+
+    def finished(self, at: datetime, keep: timedelta, size_bytes: int, missing: int) -> "Export":
+        """It is whole, and is kept so long."""
+        return self._moved(
+            ExportStatus.FINISHED,
+            done=self.recordings,
+            missing=missing,
+            size_bytes=size_bytes,
+            finished_at=at,
+            expires_at=at + keep,
+        )
+
+    def failed(self, reason: Reason) -> "Export":
+        """It cannot be made."""
+        return self._moved(ExportStatus.ERROR, reason=reason.value)
+
+    def deleted(self, reason: Reason) -> "Export":
+        """Its zip goes, or is not made."""
+        return self._moved(ExportStatus.DELETED, reason=reason.value)
+
+    def _moved(self, to: ExportStatus, **values: object) -> "Export":
+        if to not in _MAY_FOLLOW[self.status]:
+            raise IllegalTransitionError(f"export {self.id} is {self.status}: it cannot be {to}")
+        return replace(self, status=to, **values)  # type: ignore[arg-type]  # named above
+
+
+def recordings_of(calls: Iterable[KeptCdr]) -> list[tuple[CdrNumber, Section]]:
+    """What an export of these calls is made of: all that was recorded of them, also what was deleted since."""
+    return [(call.number, section) for call in calls for section in call.sections if section.report is not None]
+
+
+def name_in_zip(number: CdrNumber, section: Section) -> str:
+    """Where a recording lies in the zip."""
+    return f"{number}/{recording_name(number, section)}"
+
+
+class PartStatus(StrEnum):
+    """What became of a recording: in the zip, in it with other bytes than those that were stored, or not in it."""
+
+    OK = "ok"
+    CHANGED = "changed"
+    MISSING = "missing"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was written into the zip of one file: bytes, and their SHA-256 (hex)."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A recording that is wanted: `section` is as it is now, None where nothing is kept of it any more."""
+
+    number: int
+    cdr: CdrNumber
+    key: SectionKey
+    section: Section | None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its audio should be there."""
+        return self.section is not None and self.section.deleted_at is None
+
+
+def part_status(part: Part, copied: Copied | None) -> PartStatus:
+    """What became of it."""
+    if not part.is_there:
+        return PartStatus.DELETED
+    if copied is None:
+        return PartStatus.MISSING
+    report = part.section.report if part.section is not None else None
+    return PartStatus.OK if report is not None and report.sha256 == copied.sha256 else PartStatus.CHANGED
+
+
+MANIFEST_COLUMNS: Final = (
+    "cdr_id",
+    "recording_uuid",
+    "file_name",
+    "record_id",
+    "rule_id",
+    "file",
+    "start",
+    "end",
+    "duration_s",
+    "identity",
+    "tags",
+    "size_bytes",
+    "sha256",
+    "stored_sha256",
+    "status",
+)
+
+
+def manifest_row(part: Part, copied: Copied | None) -> Sequence[str]:
+    """A recording's row, by `MANIFEST_COLUMNS`. `sha256` and `size_bytes` are of what is in the zip.
+
+    Of what is deleted nobody is named.
+    """
+    status, section = part_status(part, copied), part.section
+    values = dict.fromkeys(MANIFEST_COLUMNS, "") | {
+        "cdr_id": str(part.cdr),
+        "recording_uuid": str(recording_uuid(part.key)),
+        "record_id": part.key.record_id,
+        "rule_id": str(part.key.rule_id),
+        "file": str(part.key.file),
+        "status": status.value,
+    }
+    if section is not None:
+        values |= {
+            "file_name": name_in_zip(part.cdr, section),
+            "start": _time(section.started_at or section.requested_at),
+            "end": _time(section.ended_at),
+            "tags": ";".join(section.tags),
+        }
+        if status is not PartStatus.DELETED:
+            values["identity"] = section.owner or ""
+        if section.report is not None:
+            values |= {"duration_s": f"{section.report.duration_s:.3f}", "stored_sha256": section.report.sha256}
+    if copied is not None and status is not PartStatus.DELETED:
+        values |= {"size_bytes": str(copied.size_bytes), "sha256": copied.sha256}
+    return [values[name] for name in MANIFEST_COLUMNS]
+
+
+def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
+    """Rows as CSV (RFC 4180, UTF-8). What a spreadsheet would take for a formula begins with an apostrophe."""
+    text = StringIO()
+    csv.writer(text).writerows([_harmless(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _harmless(value: str) -> str:
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else at.isoformat(timespec="milliseconds")
