@@ -88,7 +88,7 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
         raise RequestError("this path speaks WebSocket alone")
     async with dependencies(request).hub.subscribe(None if query.since is None else FactNumber(query.since)) as facts:
         await socket.prepare(request)
-        talk = _Talk(socket, Asker(request, access, Subscriptions(xml=query.format == "xml")))
+        talk = _Talk(socket, request, access, Subscriptions(xml=query.format == "xml"))
         tasks = [
             asyncio.create_task(talk.answer(), name="ws-answers"),
             asyncio.create_task(talk.tell(facts, request.app[KEEPALIVE_S]), name="ws-sender"),
@@ -115,10 +115,12 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
 class _Talk:
     """What is said on one WebSocket: events, and answers to commands."""
 
-    def __init__(self, socket: web.WebSocketResponse, asker: Asker) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, request: web.Request, access: Access, subscriptions: Subscriptions
+    ) -> None:
         self._socket = socket
-        self._asker = asker
-        self._subscriptions = asker.subscriptions or Subscriptions(xml=False)
+        self._asker = Asker(request, access, subscriptions)
+        self._subscriptions = subscriptions
         self._commands: asyncio.Queue[str | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(_MOST_COMMANDS)
         self._turn = asyncio.Lock()
