@@ -241,3 +241,15 @@ class ExportGoneError(RecbridgeError):
     """The zip of an export is not there, or not any more."""
 
     code = "export-gone"
+
+
+class TooManyWebhooksError(RecbridgeError):
+    """There are as many webhooks as there may be."""
+
+    code = "too-many-webhooks"
+
+
+class WebhookStateError(RecbridgeError):
+    """A webhook or one of its deliveries is in no state for this."""
+
+    code = "webhook-state"

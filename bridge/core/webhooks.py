@@ -196,6 +196,11 @@ def ended(
     return replace(told, next_at=now + timedelta(seconds=wait_s))
 
 
+def dropped(delivery: Delivery, now: datetime) -> Delivery:
+    """There is nothing to be sent any more."""
+    return replace(delivery, state=DeliveryState.GIVEN_UP, error="nothing-to-send", next_at=None, ended_at=now)
+
+
 def error_of(answer: Answer) -> str:
     """The code of what went wrong."""
     if answer.error is not None:

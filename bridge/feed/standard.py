@@ -25,7 +25,7 @@ def bodies(fact: NumberedFact, project_id: str) -> Sequence[Callback]:  # noqa: 
     What no live stream has (Asterisk was lost, a section's alarm, …) is as a CallEvent there.
     """
     item = stream_item(fact, _READER)
-    data = fact_item(fact) if item is None else item["data"]
+    data = fact_item(fact.fact) if item is None else item["data"]
     kind = str(fact.fact.kind)
     at = fact.fact.at.isoformat().replace("+00:00", "Z")
     return [Callback(fact.fact.call_id or _OF_NO_CALL, kind, {"type": kind, "timestamp": at, "data": data})]
