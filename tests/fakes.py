@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
 from bridge.core.errors import StoreError
 from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
@@ -37,6 +38,7 @@ from bridge.core.store import (
     PutTalk,
     PutUserFlags,
 )
+from tests.models import cdrs as cdr_model
 
 _AWAY = {
     FactKind.ASTERISK_LOST,
@@ -92,6 +94,7 @@ class MemoryStore:
         self._sections: dict[SectionKey, Section] = {}
         self._journal: list[NumberedEntry] = []
         self._cdrs: list[Cdr] = []
+        self._cdr_of: dict[SectionKey, int] = {}
         self._demands: dict[tuple[RecordId, RuleId], Demand] = {}
         self._pauses: dict[tuple[RecordId, Identity], Pause] = {}
         self._flags: dict[Identity, UserFlags] = {}
@@ -166,6 +169,7 @@ class MemoryStore:
                 case JoinTalks(call_id, gone):
                     for talk in [talk for talk in self._talks.values() if talk.call_id == gone]:
                         self._talks[talk.talk_id] = replace(talk, call_id=call_id)
+        self._link()
         return facts
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
@@ -296,6 +300,49 @@ class MemoryStore:
     async def settings(self) -> Settings:
         self._check()
         return self._settings
+
+    def _kept_cdrs(self) -> list[KeptCdr]:
+        sections: dict[int, list[Section]] = {}
+        for key, section in self._sections.items():
+            if key in self._cdr_of:
+                sections.setdefault(self._cdr_of[key], []).append(section)
+        return [cdr_model.kept(number, cdr, sections.get(number, [])) for number, cdr in enumerate(self._cdrs, start=1)]
+
+    def _link(self) -> None:
+        """A section belongs to the first call that wrote into its record and ended after it was asked for."""
+        for key, section in self._sections.items():
+            for number, cdr in enumerate(self._cdrs, start=1):
+                if section.record_id in cdr.record_ids and section.requested_at <= cdr.ended_at:
+                    self._cdr_of.setdefault(key, number)
+
+    async def identities(self) -> Sequence[Identity]:
+        self._check()
+        return sorted({one for cdr in self._cdrs for one in cdr.participants}, key=_bytes)
+
+    async def cdr(self, number: CdrNumber) -> KeptCdr | None:
+        self._check()
+        return next((one for one in self._kept_cdrs() if one.number == number), None)
+
+    async def cdrs(
+        self,
+        wanted: CdrFilter,
+        *,
+        visible_to: Sequence[Identity] | None = None,
+        order: CdrOrder = CdrOrder.START,
+        newest_first: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> CdrPage:
+        self._check()
+        return cdr_model.page(
+            self._kept_cdrs(),
+            wanted,
+            visible_to=visible_to,
+            order=order,
+            newest_first=newest_first,
+            limit=limit,
+            offset=offset,
+        )
 
     async def exports(self) -> Sequence[Export]:
         self._check()

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import sha1
 from typing import NewType
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from bridge.core.ids import Identity, RecordId, SectionKey
 from bridge.core.records import CallStatus, Cdr, Section
@@ -18,13 +19,17 @@ _RECORDINGS_NAMESPACE = UUID("3f0f6f0e-58d5-5c4e-9d2f-8d0b9c1f6b27")
 
 def recording_uuid(key: SectionKey) -> UUID:
     """The uuid of a section's recording: the same one each time it is asked for."""
-    return uuid5(_RECORDINGS_NAMESPACE, f"{key.record_id}/{key.rule_id}/{key.file}")
+    # As uuid5 does, which takes no name that is not UTF-8.
+    name = f"{key.record_id}/{key.rule_id}/{key.file}".encode("utf-8", "surrogateescape")
+    digest = sha1(_RECORDINGS_NAMESPACE.bytes + name, usedforsecurity=False).digest()
+    return UUID(bytes=digest[:16], version=5)
 
 
 def recording_name(number: CdrNumber, section: Section) -> str:
     """What a recording's file is called outside, `2021-05-14T17_47_16UTC-2060-<uuid>.wav` (as Wazo calls it)."""
     at = section.started_at or section.requested_at
-    return f"{at:%Y-%m-%dT%H_%M_%SUTC}-{number}-{recording_uuid(section.key)}.wav"
+    began = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds").replace(":", "_")
+    return f"{began}UTC-{number}-{recording_uuid(section.key)}.wav"
 
 
 class CdrOrder(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bridge.core.accounts import Account, Reason, SectionAccount, Span, TalkAccount
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, TalkId
-from bridge.core.records import Cdr, SectionState
+from bridge.core.records import CallStatus, Cdr, SectionState
 from bridge.core.sections import ASTERISK_RESTARTED
 from bridge.core.store import JoinTalks
 from bridge.storage.values import Row, texts_in, time_in, time_out
@@ -165,6 +165,8 @@ def cdr_of(row: sqlite3.Row) -> Cdr:
         hangup_cause=row["hangup_cause"],
         record_ids=tuple(RecordId(one) for one in json.loads(row["record_ids"])),
         participants=tuple(Identity(one) for one in json.loads(row["participants"])),
+        status=CallStatus(row["status"]),
+        destination_context=row["destination_context"],
     )
 
 

@@ -229,10 +229,9 @@ def plan(batches: Sequence[Batch], last_fact: int, last_hash: bytes, last_cdr: i
 
     numbered_cdrs = list(enumerate((one for batch in batches for one in batch.cdrs), start=last_cdr + 1))
     yield statements.ADD_CDR, [{**one.row, "id": number} for number, one in numbered_cdrs]
-    yield (
-        statements.ADD_CDR_RECORD,
-        [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.records],
-    )
+    records = [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.records]
+    yield statements.ADD_CDR_RECORD, records
+    yield statements.LINK_SECTIONS, records
     yield (
         statements.ADD_CDR_PARTICIPANT,
         [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.participants],

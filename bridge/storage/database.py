@@ -13,6 +13,7 @@ import aiosqlite
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
 from bridge.core.exports import Export, ExportId
@@ -23,7 +24,7 @@ from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Sect
 from bridge.core.retention import Hold
 from bridge.core.settings import Settings
 from bridge.core.store import Change, Mark
-from bridge.storage import accounts, holds, rows, running, statements, wishes
+from bridge.storage import accounts, cdrs, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.export_rows import EXPORT, EXPORTS, export_of
 from bridge.storage.opening import connect
@@ -202,14 +203,14 @@ class SqliteStore:
     ) -> Sequence[Account]:
         """Up to `limit` calls that ended from `since` to before `until` (aware), in the order of their ends."""
         last = (-1, 0) if after is None else (time_in(after.cdr.ended_at), after.number)
-        cdrs = list(await self._read(accounts.ENDED_CALLS, time_in(since), time_in(until), *last, limit))
-        if not cdrs:
+        calls = list(await self._read(accounts.ENDED_CALLS, time_in(since), time_in(until), *last, limit))
+        if not calls:
             return []
-        page = [value for row in (cdrs[0], cdrs[-1]) for value in (row["ended_at"], row["id"])]
+        page = [value for row in (calls[0], calls[-1]) for value in (row["ended_at"], row["id"])]
         talks = await self._read(accounts.TALKS_OF_CALLS, *page)
         spans = await self._read(accounts.SPANS_OF_CALLS, *page)
         sections = await self._read(accounts.SECTIONS_OF_CALLS, *page)
-        return accounts.page(cdrs, talks, spans, sections)
+        return accounts.page(calls, talks, spans, sections)
 
     async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
         """When Asterisk or recbridge came and went, from the last such fact up to `since` on to `until`, in order."""
@@ -256,6 +257,42 @@ class SqliteStore:
     async def settings(self) -> Settings:
         """What an admin has set."""
         return settings_of(await self._read(SETTINGS))
+
+    async def identities(self) -> Sequence[Identity]:
+        """Everybody who took part in a finished call, in order."""
+        return [Identity(row["identity"]) for row in await self._read(cdrs.IDENTITIES)]
+
+    async def cdr(self, number: CdrNumber) -> KeptCdr | None:
+        """One finished call."""
+        found = await self._read(cdrs.CDR, number)
+        if not found:
+            return None
+        (kept,) = await self._with_recordings(found)
+        return kept
+
+    async def cdrs(
+        self,
+        wanted: CdrFilter,
+        *,
+        visible_to: Sequence[Identity] | None = None,
+        order: CdrOrder = CdrOrder.START,
+        newest_first: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> CdrPage:
+        """A page of the finished calls that `wanted` finds."""
+        condition = cdrs.fits(wanted, visible_to)
+        sql, values = cdrs.page_of(condition, order, newest_first, limit, offset)
+        items = await self._with_recordings(await self._read(sql, *values))
+        sql, values = cdrs.count_of(condition)
+        ((filtered,),) = await self._read(sql, *values)
+        sql, values = cdrs.count_of(cdrs.visible(visible_to))
+        ((total,),) = await self._read(sql, *values)
+        return CdrPage(items, total, filtered)
+
+    async def _with_recordings(self, found: Sequence[sqlite3.Row]) -> list[KeptCdr]:
+        sections = cdrs.by_cdr(await self._read(cdrs.RECORDINGS, cdrs.ids_of(found)))
+        return [cdrs.kept_of(row, sections.get(row["id"], ())) for row in found]
 
     async def exports(self) -> Sequence[Export]:
         """All that are kept, oldest first."""

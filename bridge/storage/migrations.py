@@ -12,13 +12,14 @@ import structlog
 
 from bridge.core.errors import StoreError
 from bridge.storage.chaining import chain_existing
+from bridge.storage.linking import complete_existing
 
 log = structlog.get_logger()
 
 SCHEMA = Path(__file__).parent / "schema"
 """`0001_initial.sql`, `0002_….sql`: each ends by setting `user_version` to its own number."""
 
-STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: chain_existing}
+STEPS: Mapping[int, Callable[[sqlite3.Connection], None]] = {3: chain_existing, 4: complete_existing}
 """What SQL alone cannot do, after the file of that number and in its transaction."""
 
 

@@ -95,7 +95,8 @@ REWRITE_CDR = """
 UPDATE cdrs SET source_name = CAST(:source_name AS TEXT), source_number = CAST(:source_number AS TEXT),
     source_identity = CAST(:source_identity AS TEXT), destination_name = CAST(:destination_name AS TEXT),
     destination_number = CAST(:destination_number AS TEXT),
-    destination_identity = CAST(:destination_identity AS TEXT), dialed = CAST(:dialed AS TEXT)
+    destination_identity = CAST(:destination_identity AS TEXT), dialed = CAST(:dialed AS TEXT),
+    found_by = CAST(:found_by AS TEXT)
 WHERE id = :id
 """
 FORGET_CDR_PARTICIPANT = "DELETE FROM cdr_participants WHERE cdr = :id AND identity = CAST(:identity AS TEXT)"

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bridge.core import chain
 from bridge.core.access import Role, Scope, Token
+from bridge.core.cdrs import recording_uuid
 from bridge.core.ids import CallId, ChannelName, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId, Uniqueid
 from bridge.core.records import (
     AudioReport,
@@ -23,6 +24,7 @@ from bridge.core.records import (
     SectionState,
     SectionType,
 )
+from bridge.storage.folding import found_by
 from bridge.storage.values import Row, bytes_of, json_in, text_in, texts_in, time_in, time_out
 
 
@@ -138,6 +140,7 @@ def section_row(section: Section, systemname: str) -> Row:
             "keep_s": section.keep_s,
             "deleted_at": time_in(section.deleted_at),
             "talk_id": section.talk_id,
+            "uuid": str(recording_uuid(section.key)),
         }
     )
 
@@ -222,6 +225,8 @@ def cdr_row(cdr: Cdr, systemname: str) -> Row:
             "started_at": time_in(cdr.started_at),
             "answered_at": time_in(cdr.answered_at),
             "ended_at": time_in(cdr.ended_at),
+            "status": cdr.status.value,
+            "found_by": found_by(cdr),
         }
     )
 

@@ -6,7 +6,10 @@
 BEGIN = "BEGIN IMMEDIATE"
 LAST_FACT = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'facts'), 0)"
 LAST_HASH = "SELECT hash FROM facts ORDER BY number DESC LIMIT 1"
-LAST_CDR = "SELECT coalesce(max(id), 0) FROM cdrs"
+# Numbers of calls that were deleted are not given again.
+LAST_CDR = """
+SELECT max(coalesce((SELECT max(id) FROM cdrs), 0), coalesce((SELECT last FROM deleted_cdrs), 0))
+"""
 
 ADD_FACT = """
 INSERT INTO facts (number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience, hash)
@@ -26,18 +29,21 @@ FROM facts WHERE number > ? ORDER BY number LIMIT max(?, 0)
 # Two subqueries: SQLite answers min and max from the index only when each is asked for alone.
 FACT_BOUNDS = "SELECT coalesce((SELECT min(number) FROM facts), 1), coalesce((SELECT max(number) FROM facts), 0)"
 
-# The systemname of the first writing stays.
+# The systemname of the first writing stays. A section belongs to the first call that wrote into its record and ended
+# after it was asked for: where that has ended already, at once, else with ADD_CDR.
 PUT_SECTION = """
 INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type, owner, leg, leg_channel, headchannel,
     tailchannel, path, requested_at, started_at, ended_at, tags, mixmonitor_id, reason, duration_s, size_bytes,
     sample_rate_hz, channels, peak, rms, sha256, stereo, leg_is_left, rate_hz, keep_s, deleted_at,
-    talk_id)
+    talk_id, uuid, cdr)
 VALUES (CAST(:systemname AS TEXT), CAST(:record_id AS TEXT), :rule_id, :file, CAST(:call_id AS TEXT), :state, :type,
     CAST(:owner AS TEXT), CAST(:leg AS TEXT), CAST(:leg_channel AS TEXT), CAST(:headchannel AS TEXT),
     CAST(:tailchannel AS TEXT), CAST(:path AS TEXT), :requested_at, :started_at, :ended_at, :tags,
     CAST(:mixmonitor_id AS TEXT), CAST(:reason AS TEXT), :duration_s, :size_bytes, :sample_rate_hz, :channels, :peak,
     :rms, CAST(:sha256 AS TEXT), :stereo, :leg_is_left, :rate_hz, :keep_s, :deleted_at,
-    CAST(:talk_id AS TEXT))
+    CAST(:talk_id AS TEXT), :uuid,
+    (SELECT cdr FROM cdr_records JOIN cdrs ON cdrs.id = cdr
+     WHERE cdr_records.record_id = CAST(:record_id AS TEXT) AND cdrs.ended_at >= :requested_at ORDER BY cdr LIMIT 1))
 ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     call_id = excluded.call_id, state = excluded.state, type = excluded.type, owner = excluded.owner,
     leg = excluded.leg, leg_channel = excluded.leg_channel, headchannel = excluded.headchannel,
@@ -108,15 +114,22 @@ ORDER BY id
 ADD_CDR = """
 INSERT INTO cdrs (id, systemname, call_id, started_at, answered_at, ended_at, direction, source_name, source_number,
     source_identity, destination_name, destination_number, destination_identity, dialed, context, queue, talked_s,
-    hangup_cause)
+    hangup_cause, status, destination_context, found_by)
 VALUES (:id, CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), :started_at, :answered_at, :ended_at,
     CAST(:direction AS TEXT), CAST(:source_name AS TEXT), CAST(:source_number AS TEXT), CAST(:source_identity AS TEXT),
     CAST(:destination_name AS TEXT), CAST(:destination_number AS TEXT), CAST(:destination_identity AS TEXT),
-    CAST(:dialed AS TEXT), CAST(:context AS TEXT), CAST(:queue AS TEXT), :talked_s, :hangup_cause)
+    CAST(:dialed AS TEXT), CAST(:context AS TEXT), CAST(:queue AS TEXT), :talked_s, :hangup_cause,
+    :status, CAST(:destination_context AS TEXT), CAST(:found_by AS TEXT))
 """
 ADD_CDR_RECORD = """
 INSERT INTO cdr_records (cdr, position, systemname, record_id)
 VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT))
+"""
+# As in PUT_SECTION.
+LINK_SECTIONS = """
+UPDATE sections SET cdr = :cdr
+WHERE record_id = CAST(:value AS TEXT) AND cdr IS NULL
+    AND requested_at <= (SELECT ended_at FROM cdrs WHERE id = :cdr)
 """
 ADD_CDR_PARTICIPANT = """
 INSERT INTO cdr_participants (cdr, position, systemname, identity)

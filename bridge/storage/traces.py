@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId
-from bridge.core.records import Cdr, NumberedEntry, Section
+from bridge.core.records import CallStatus, Cdr, NumberedEntry, Section
 from bridge.core.retention import CallTrace
 from bridge.storage import retention_sql as sql
 from bridge.storage import rows
@@ -98,7 +98,8 @@ async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | Non
 async def _cdr(store: SqliteStore, row: sqlite3.Row) -> Cdr:
     fields = dict(row)
     number = fields.pop("id")
-    del fields["systemname"]
+    del fields["systemname"], fields["found_by"]
+    fields["status"] = CallStatus(fields["status"])
     for name in ("started_at", "answered_at", "ended_at"):
         fields[name] = None if fields[name] is None else time_out(fields[name])
     records = [RecordId(one["record_id"]) for one in await store.select(sql.CDR_RECORDS, number)]

@@ -38,7 +38,7 @@ INSERT INTO tokens VALUES ('t1', 'pbx1', '00', 'alice', 'user', '[]', 1785585600
 FIRST_TABLES = (
     "SELECT number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience FROM facts",
     "SELECT fact, name, systemname, value FROM fact_personal",
-    "SELECT * FROM cdrs",
+    "SELECT id, systemname, call_id, started_at, answered_at, ended_at, talked_s, hangup_cause FROM cdrs",
     "SELECT * FROM tokens",
 )
 

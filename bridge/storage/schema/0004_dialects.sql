@@ -17,6 +17,21 @@ CREATE TABLE exports (
 
 CREATE INDEX exports_asked ON exports (asked_at, id);
 
+-- The recordings of exports, in the order of their zips; of a finished one those that are in it. They are not in the
+-- JSON above, so that progress is a small row, and a deleted section finds the zips that hold it.
+CREATE TABLE export_parts (
+    export TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    systemname TEXT NOT NULL,
+    cdr INTEGER NOT NULL,
+    record_id TEXT NOT NULL,
+    rule_id INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    PRIMARY KEY (export, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX export_parts_section ON export_parts (record_id, rule_id, file);
+
 -- Mails that wait to be sent; a row goes once its mail is sent, or given up.
 CREATE TABLE mails (
     id TEXT PRIMARY KEY,
@@ -41,7 +56,7 @@ CREATE INDEX cdrs_started ON cdrs (started_at);
 
 -- The call that a section belongs to, once it has ended, and the uuid that its file has outside
 -- (`bridge.core.cdrs.recording_uuid`).
-ALTER TABLE sections ADD COLUMN cdr INTEGER REFERENCES cdrs (id);
+ALTER TABLE sections ADD COLUMN cdr INTEGER REFERENCES cdrs (id) ON DELETE SET NULL;
 ALTER TABLE sections ADD COLUMN uuid TEXT NOT NULL DEFAULT '';
 UPDATE sections SET cdr =
     (SELECT cdr FROM cdr_records JOIN cdrs ON cdrs.id = cdr

@@ -1,0 +1,223 @@
+"""Finished calls as they are searched: the SQL that a filter is made into. What is asked for is bound, never text."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, KeptCdr
+from bridge.core.ids import Identity
+from bridge.core.records import CallStatus, Section
+from bridge.storage import accounts, rows
+from bridge.storage.folding import folded
+from bridge.storage.statements import SECTIONS
+from bridge.storage.values import json_in, text_in, time_in
+
+Condition = tuple[str, list[object]]
+"""SQL that holds or not for a row of cdrs, and the values for its question marks."""
+
+_LARGEST = 2**63 - 1
+
+# Word for word the condition of the index sections_recorded. A section that failed or was lost is no recording.
+_RECORDINGS = "sections.cdr IS NOT NULL AND sections.state IN ('closed', 'stored')"
+_RECORDED = f"EXISTS (SELECT 1 FROM sections WHERE sections.cdr = cdrs.id AND {_RECORDINGS})"
+_TAGGED = f"""
+EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
+        WHERE sections.cdr = cdrs.id AND {_RECORDINGS} AND tag.value = json_extract(?, '$'))
+"""
+# As `bridge.core.cdrs.recording_name` says it.
+_NAMED = f"""
+cdrs.id IN (SELECT sections.cdr FROM sections
+            WHERE {_RECORDINGS} AND instr(
+                strftime('%Y-%m-%dt%H_%M_%Sutc-', coalesce(started_at, requested_at) / 1000000, 'unixepoch')
+                || sections.cdr || '-' || sections.uuid || '.wav', ?) > 0)
+"""
+_IN_A_NAME = re.compile(r"[-0-9a-ftuwv_.]+")
+_TOOK_PART = "EXISTS (SELECT 1 FROM cdr_participants WHERE cdr = cdrs.id AND identity IN ({texts}))"
+# Of the calls of one user with one other side the last. Of a caller the other side is what it dialled.
+_LAST_WITH_PEER = """
+cdrs.id IN (SELECT max(taken.cdr) FROM cdr_participants AS taken JOIN cdrs AS others ON others.id = taken.cdr
+            {whose}
+            GROUP BY taken.identity,
+                     CASE WHEN taken.identity = others.source_identity THEN others.dialed ELSE others.source_number END)
+"""
+
+_ORDERS = {
+    CdrOrder.START: "started_at",
+    CdrOrder.END: "ended_at",
+    CdrOrder.ANSWER: "answered_at",
+    CdrOrder.DURATION: "ended_at - answered_at",
+    CdrOrder.DIRECTION: "direction",
+    CdrOrder.SOURCE: "source_number",
+    CdrOrder.DESTINATION: "destination_number",
+}
+
+_LISTS = """
+(SELECT json_group_array(record_id) FROM
+    (SELECT record_id FROM cdr_records WHERE cdr = cdrs.id ORDER BY position)) AS record_ids,
+(SELECT json_group_array(identity) FROM
+    (SELECT identity FROM cdr_participants WHERE cdr = cdrs.id ORDER BY position)) AS participants
+"""
+CDR = f"SELECT cdrs.*, {_LISTS} FROM cdrs WHERE id = ?"
+RECORDINGS = f"""
+{SECTIONS} WHERE sections.cdr IN (SELECT value FROM json_each(?)) AND {_RECORDINGS}
+ORDER BY coalesce(started_at, requested_at), record_id, rule_id, file
+"""
+# From one name to the next: each user has thousands of rows.
+IDENTITIES = """
+WITH RECURSIVE known (identity) AS (
+    SELECT min(identity) FROM cdr_participants
+    UNION ALL
+    SELECT (SELECT min(identity) FROM cdr_participants WHERE identity > known.identity) FROM known
+    WHERE known.identity IS NOT NULL)
+SELECT identity FROM known WHERE identity IS NOT NULL
+"""
+
+
+def page_of(
+    condition: Condition, order: CdrOrder, newest_first: bool, limit: int | None, offset: int
+) -> tuple[str, list[object]]:
+    """The statement for a page of what fits, and its values."""
+    where, values = condition
+    way = "DESC" if newest_first else "ASC"
+    most = _LARGEST if limit is None else min(max(limit, 0), _LARGEST)
+    return (
+        f"SELECT cdrs.*, {_LISTS} FROM cdrs WHERE {where} ORDER BY {_ORDERS[order]} {way}, id {way} LIMIT ? OFFSET ?",
+        [*values, most, min(max(offset, 0), _LARGEST)],
+    )
+
+
+def count_of(condition: Condition) -> tuple[str, list[object]]:
+    """The statement that counts what fits, and its values."""
+    where, values = condition
+    return f"SELECT count(*) AS count FROM cdrs WHERE {where}", values
+
+
+def visible(visible_to: Sequence[Identity] | None) -> Condition:
+    """All that these may see."""
+    return ("1", []) if visible_to is None else _took_part(visible_to)
+
+
+def fits(wanted: CdrFilter, visible_to: Sequence[Identity] | None) -> Condition:
+    """What the filter finds of what these may see."""
+    conditions = [visible(visible_to), *_conditions(wanted)]
+    if wanted.distinct_peer:
+        conditions.append(_last_with_peer(wanted.identities if wanted.identities is not None else visible_to))
+    return " AND ".join(f"({sql})" for sql, _ in conditions), [value for _, values in conditions for value in values]
+
+
+def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
+    if wanted.status is None:
+        yield "status <> ?", [CallStatus.BLOCKED.value]
+    else:
+        yield "status = ?", [wanted.status.value]
+    for column, sign, at in (("started_at", ">=", wanted.since), ("started_at", "<", wanted.until)):
+        if at is not None:
+            yield f"{column} {sign} ?", [time_in(at)]
+    for column, text in (
+        ("direction", wanted.direction),
+        ("call_id", wanted.call_id),
+        ("dialed", wanted.dialed),
+        ("context", wanted.context),
+    ):
+        if text is not None:
+            yield _same(column, text)
+    if wanted.after is not None:
+        yield ("id >= ?", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
+    if wanted.numbers is not None:
+        numbers = [number for number in wanted.numbers if abs(number) <= _LARGEST]
+        yield "id IN (SELECT value FROM json_each(?))", [json_in(numbers)]
+    if wanted.number is not None:
+        yield _with_number(wanted.number)
+    if wanted.identities is not None:
+        yield _took_part(wanted.identities)
+    if wanted.recorded is not None:
+        yield (_RECORDED if wanted.recorded else f"NOT {_RECORDED}"), []
+    for tag in wanted.tags:
+        yield _TAGGED, [json_in(tag)]
+    if wanted.search:
+        yield _search(folded(wanted.search))
+
+
+def _bound(sql: str, text: str) -> Condition:
+    """A condition on a text; no row holds one that no bytes can be."""
+    known = _encodable([text])
+    return (sql, known) if known else ("0", [])
+
+
+def _same(column: str, text: str) -> Condition:
+    return _bound(f"{column} = CAST(? AS TEXT)", text)
+
+
+def _search(text: str) -> Condition:
+    sql, values = _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
+    if _IN_A_NAME.fullmatch(text):
+        return f"{sql} OR {_NAMED}", [*values, text]
+    return sql, values
+
+
+def _with_number(number: str) -> Condition:
+    """One of the two numbers is the text, or where a `_` stands ends with it, begins with it, holds it."""
+    text = number.removeprefix("_")
+    open_start = text != number
+    open_end = text.endswith("_")
+    text = text.removesuffix("_")
+    if not text and (open_start or open_end):
+        return "1", []
+    known = _encodable([text])
+    if not known:
+        return "0", []
+    # As bytes, which is what texts are compared by.
+    if open_start and open_end:
+        sql = "instr(CAST({column} AS BLOB), CAST(? AS BLOB)) > 0"
+    elif open_start:
+        sql = "substr(CAST({column} AS BLOB), -?) = CAST(? AS BLOB)"
+        known = [len(text.encode("utf-8", "surrogateescape")), *known]
+    elif open_end:
+        sql = "instr(CAST({column} AS BLOB), CAST(? AS BLOB)) = 1"
+    else:
+        sql = "{column} = CAST(? AS TEXT)"
+    return " OR ".join(sql.format(column=column) for column in ("source_number", "destination_number")), known * 2
+
+
+def _took_part(identities: Sequence[Identity]) -> Condition:
+    known = _encodable(identities)
+    return _TOOK_PART.format(texts=_marks(known)), known
+
+
+def _last_with_peer(identities: Sequence[Identity] | None) -> Condition:
+    if identities is None:
+        return _LAST_WITH_PEER.format(whose=""), []
+    known = _encodable(identities)
+    return _LAST_WITH_PEER.format(whose=f"WHERE taken.identity IN ({_marks(known)})"), known
+
+
+def _encodable(texts: Sequence[str]) -> list[object]:
+    found: list[object] = []
+    for text in texts:
+        try:
+            found.append(text_in(text))
+        except UnicodeEncodeError:
+            continue
+    return found
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join(["CAST(? AS TEXT)"] * len(values))
+
+
+def kept_of(row: sqlite3.Row, sections: Sequence[Section]) -> KeptCdr:
+    """From a row of cdrs with its lists, and its recordings."""
+    return KeptCdr(CdrNumber(row["id"]), accounts.cdr_of(row), tuple(sections))
+
+
+def ids_of(found: Sequence[sqlite3.Row]) -> str:
+    """What RECORDINGS binds."""
+    return json_in([row["id"] for row in found])
+
+
+def by_cdr(found: Iterable[sqlite3.Row]) -> dict[int, list[Section]]:
+    """Recordings by the number of their call."""
+    sections: dict[int, list[Section]] = {}
+    for row in found:
+        sections.setdefault(row["cdr"], []).append(rows.section_of(row))
+    return sections
