@@ -54,14 +54,23 @@ def _open(root: Path, relative: str) -> OpenFile:
     return OpenFile(descriptor, FileStamp(status.st_size, status.st_mtime_ns))
 
 
-async def send(request: web.Request, file: OpenFile, download_name: str | None) -> web.StreamResponse:
+async def send(
+    request: web.Request,
+    file: OpenFile,
+    download_name: str | None,
+    *,
+    content_type: str = "audio/wav",
+    quoted: bool = True,
+) -> web.StreamResponse:
     """Answer with the file, or with what the request wants of it. A client that takes nothing for 60 s is let go.
+
+    `quoted`: the name stands in quotes; scripts for Wazo expect none.
 
     Raises RangeNotSatisfiableError, ConnectionError.
     """
     stamp = file.stamp
     headers = {
-        "Content-Type": "audio/wav",
+        "Content-Type": content_type,
         "Accept-Ranges": "bytes",
         "ETag": stamp.etag,
         "Last-Modified": stamp.last_modified,
@@ -70,7 +79,8 @@ async def send(request: web.Request, file: OpenFile, download_name: str | None) 
         "Content-Security-Policy": "default-src 'none'; media-src 'self'; frame-ancestors 'none'",
     }
     if download_name is not None:
-        headers["Content-Disposition"] = f'attachment; filename="{download_name}"'
+        name = f'"{download_name}"' if quoted else download_name
+        headers["Content-Disposition"] = f"attachment; filename={name}"
     if not_modified(request.headers, stamp):
         del headers["Content-Type"]
         return web.Response(status=304, headers=headers)

@@ -110,13 +110,19 @@ class NoRecordingToExportError(RequestError):
 
 
 class ExportNotFoundError(RequestError):
-    """There is no such export, it is somebody else's, or what was made is deleted."""
+    """There is no such export, it is somebody else's, or there is no zip of it: deleted, or never made.
+
+    `reason` says in a code why there is none. Wazo asks for the zip's path before it asks for the status, so that an
+    export that failed is 404, too.
+    """
 
     status = 404
     code = "export-not-found-with-given-uuid"
 
-    def __init__(self, export_uuid: str) -> None:
+    def __init__(self, export_uuid: str, reason: str | None = None) -> None:
         super().__init__("No export found matching this UUID", export_uuid=export_uuid)
+        if reason is not None:
+            self.details["reason"] = reason
 
 
 class ExportNotDoneYetError(RequestError):
@@ -129,17 +135,7 @@ class ExportNotDoneYetError(RequestError):
         super().__init__("Export: not done yet", export_uuid=export_uuid)
 
 
-class ExportFailedError(RequestError):
-    """It could not be made."""
-
-    status = 500
-    code = "export-error"
-
-    def __init__(self, export_uuid: str, reason: str) -> None:
-        super().__init__("Export: error during creation", export_uuid=export_uuid, reason=reason)
-
-
-class ExportGoneError(RequestError):
+class ExportFileMissingError(RequestError):
     """The zip is not where it was put."""
 
     status = 500

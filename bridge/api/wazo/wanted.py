@@ -1,0 +1,129 @@
+"""Which finished calls are asked for: Wazo's query parameters as a filter. Unknown ones are ignored, as Wazo does."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bridge.api.wazo.parsing import Values
+from bridge.api.wazo.user_ids import Users
+from bridge.core.access import Reader, Role
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder
+from bridge.core.ids import CallId, Identity
+from bridge.core.records import CallStatus
+
+_NUMBER = re.compile(r"_?[0-9]+_?", re.ASCII)
+_CONVERSATION = re.compile(r"(?:[\w.-]+-)?[0-9]+\.[0-9]+")
+_DEFAULT_LIMIT = 1000
+_DIRECTIONS = ("internal", "inbound", "outbound")
+
+# Wazo's words; ids are given in the order of the ends, and who was answered is sorted by when.
+_ORDERS: Final[Mapping[str, CdrOrder]] = {
+    "start": CdrOrder.START,
+    "id": CdrOrder.END,
+    "answer": CdrOrder.ANSWER,
+    "answered": CdrOrder.ANSWER,
+    "duration": CdrOrder.DURATION,
+    "call_direction": CdrOrder.DIRECTION,
+    "source_extension": CdrOrder.SOURCE,
+    "destination_extension": CdrOrder.DESTINATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A part of a sorted list; `limit` None is all of it. `visible_to` as the store has it."""
+
+    cdrs: CdrFilter
+    visible_to: Sequence[Identity] | None
+    order: CdrOrder = CdrOrder.START
+    newest_first: bool = True
+    limit: int | None = _DEFAULT_LIMIT
+    offset: int = 0
+
+    def seen_by(self, identities: Sequence[Identity]) -> "Wanted":
+        """The same, of what these took part in."""
+        return replace(self, visible_to=identities)
+
+
+def visible_to(reader: Reader) -> Sequence[Identity] | None:
+    """Whose calls this reader may see; None is everybody's."""
+    if reader.role is Role.ADMIN:
+        return None
+    supervised = reader.supervised if reader.role is Role.SUPERVISOR else frozenset()
+    return sorted(supervised | {reader.identity})
+
+
+async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Wanted:
+    """The query of a list. Raises InvalidDataError, StoreError."""
+    values = Values(query)
+    found = _filter(values)
+    way = values.choice("direction", ("asc", "desc"))
+    order = values.choice("order", tuple(_ORDERS))
+    limit = values.integer("limit")
+    offset = values.integer("offset")
+    distinct = values.choice("distinct", ("peer_exten",))
+    recorded = values.boolean("recorded")
+    values.choice("format", ("csv", "json"))
+    conversation = values.matching("conversation_id", _CONVERSATION, "not a valid conversation identifier")
+    status = values.choice("call_status", tuple(CallStatus))
+    values.check()
+    found = replace(
+        found,
+        identities=await _identities(values, users),
+        recorded=recorded,
+        call_id=None if conversation is None else CallId(conversation),
+        status=None if status is None else CallStatus(status),
+        dialed=values.text("requested_internal_extension") or None,
+        context=values.text("requested_internal_context") or None,
+        distinct_peer=distinct is not None,
+    )
+    return Wanted(
+        found,
+        visible_to(reader),
+        _ORDERS[order or "start"],
+        way != "asc",
+        _DEFAULT_LIMIT if limit is None else limit or None,  # to Wazo's database 0 is no limit
+        offset or 0,
+    )
+
+
+async def exported(
+    query: Mapping[str, str], body: Mapping[str, object], reader: Reader, users: Users
+) -> tuple[Wanted, str]:
+    """What an export is wanted of, and whom to mail ('' for nobody). Raises InvalidDataError, StoreError.
+
+    Filters in the query and `cdr_ids` in the body hold both, as they do for Wazo. There is no limit.
+    """
+    values, inside = Values(query), Values(body)
+    found = _filter(values)
+    email = values.email("email") or inside.email("email") or ""
+    ids = inside.integers("cdr_ids", required=False)
+    inside.problems |= values.problems
+    inside.check()
+    numbers = tuple(CdrNumber(one) for one in ids) if ids else None
+    found = replace(found, identities=await _identities(values, users), numbers=numbers, recorded=True)
+    return Wanted(found, visible_to(reader), limit=None), email
+
+
+def _filter(values: Values) -> CdrFilter:
+    since = values.time("from")
+    until = values.time("until" if values.text("until") is not None else "to")
+    direction = values.choice("call_direction", _DIRECTIONS)
+    number = values.matching("number", _NUMBER, "String does not match expected pattern.")
+    after = values.integer("from_id")
+    values.boolean("recurse")  # there are no tenants below ours
+    return CdrFilter(
+        since=since,
+        until=until,
+        search=values.text("search") or "",
+        direction=direction,
+        number=number,
+        tags=values.texts("tags"),
+        after=None if after is None else CdrNumber(after),
+    )
+
+
+async def _identities(values: Values, users: Users) -> tuple[Identity, ...] | None:
+    uuids = values.texts("user_uuid")
+    return await users.identities(uuids) if uuids else None
