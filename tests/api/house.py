@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
@@ -13,13 +14,13 @@ from aiohttp.web import Application, AppRunner, Request
 
 from bridge.api.addresses import Network
 from bridge.api.app import Dependencies, create_app, runner
-from bridge.api.dependencies import Control
+from bridge.api.dependencies import Control, Setting
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.commands import Answer, CommandNumber, Done, Refused, Verb
 from bridge.core.errors import ControlError
 from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
 from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
-from bridge.core.people import UserFlags
+from bridge.core.people import Directory, UserFlags
 from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
 from bridge.core.space import Space
 from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
@@ -29,6 +30,7 @@ from tests.fakes import MemoryStore
 from tests.storage import kept
 
 ALICE, BOB, CAROL, DAVE, ROOT = (Identity(name) for name in ("alice", "bob", "carol", "dave", "root"))
+TENANT = UUID("2c34c282-433e-4bb8-8d56-fec14ff7e1e9")
 WAV = bytes(range(256)) * 4
 CALL = CallNow(
     call_id=kept.CALL,
@@ -104,6 +106,9 @@ class House:
     calls: Sequence[CallNow] = (CALL,)
     control: Control = field(default_factory=Scripted)
     supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
+    directory: Directory = field(default_factory=Directory)
+    tenant_uuid: UUID = TENANT
+    setting: Setting | None = None
     keepalive_s: float = 15.0
     bound: int = 10_000
     hub: Hub = field(init=False)
@@ -124,6 +129,9 @@ class House:
             warnings=lambda: self.warnings,
             space=lambda: self.space,
             trusted_proxies=self.trusted_proxies,
+            directory=lambda: self.directory,
+            tenant_uuid=self.tenant_uuid,
+            setting=self.setting,
         )
 
     @contextlib.asynccontextmanager
