@@ -1,5 +1,6 @@
 """Callbacks over HTTP: to whom, what of, and what becomes of each delivery. Decides, and sends nothing itself."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ MOST_SECRETS: Final = 10
 OLD_SECRET: Final = timedelta(hours=24)
 """How long a secret is still signed with once there is a newer one."""
 
+_DELIVERY_ID = re.compile(r"msg_(whk_[0-9a-f]{16})_([0-9]{1,18})_([0-9]{1,9})")
 _ABOUT_WEBHOOKS = frozenset(
     {FactKind.WEBHOOK_SET, FactKind.WEBHOOK_REMOVED, FactKind.WEBHOOK_DISABLED, FactKind.WEBHOOK_GIVEN_UP}
 )
@@ -106,6 +108,12 @@ class DeliveryKey(NamedTuple):
     def id(self) -> str:
         """What the receiver knows it by (`webhook-id`), the same in every attempt."""
         return f"msg_{self.webhook}_{self.fact}_{self.part}"
+
+
+def delivery_key(text: str) -> DeliveryKey | None:
+    """The key whose id this is; None for what is no id of ours."""
+    found = _DELIVERY_ID.fullmatch(text)
+    return None if found is None else DeliveryKey(WebhookId(found[1]), FactNumber(int(found[2])), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)

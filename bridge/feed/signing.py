@@ -47,4 +47,5 @@ def signed(message_id: str, at: datetime, body: bytes, with_secrets: Sequence[st
 
 
 def _key(secret: str) -> bytes:
-    return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    text = secret.removeprefix(_PREFIX)
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
