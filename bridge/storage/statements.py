@@ -53,7 +53,7 @@ ON CONFLICT (record_id, rule_id, file) DO UPDATE SET
     size_bytes = excluded.size_bytes, sample_rate_hz = excluded.sample_rate_hz, channels = excluded.channels,
     peak = excluded.peak, rms = excluded.rms, sha256 = excluded.sha256, stereo = excluded.stereo,
     leg_is_left = excluded.leg_is_left, rate_hz = excluded.rate_hz, keep_s = excluded.keep_s,
-    deleted_at = excluded.deleted_at, talk_id = excluded.talk_id
+    deleted_at = excluded.deleted_at, talk_id = excluded.talk_id, cdr = coalesce(sections.cdr, excluded.cdr)
 """
 FORGET_PARTICIPANTS = """
 DELETE FROM section_participants WHERE section =
