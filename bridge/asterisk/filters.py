@@ -8,7 +8,7 @@ import structlog
 
 from bridge.asterisk.manager import Response
 from bridge.asterisk.wire import Fields
-from bridge.core.messages import CALL_RECORD_EXTENSION, DTMF, PARSERS
+from bridge.core.messages import CALL_RECORD_EXTENSION, CHANNEL_EVENTS, DTMF, PARSERS
 
 log = structlog.get_logger()
 
@@ -20,8 +20,8 @@ class _Acts(Protocol):
 _REGEX_BYTES = 800
 """Of one filter's names of variables; a line of AMI has 1,022."""
 
-EVENTS = tuple(name for name in PARSERS if name != DTMF)
-"""What is always used; DTMF only where the configuration says so."""
+EVENTS = tuple(name for name in PARSERS if name not in (DTMF, *CHANNEL_EVENTS))
+"""What is always used; DTMF only where the configuration says so, CHANNEL_EVENTS while somebody asks for them."""
 USER_EVENTS = ("RecordToggle", "CallRecordToggle")
 
 

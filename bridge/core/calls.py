@@ -11,6 +11,33 @@ _HOLDING = "holding_bridge"
 """BridgeTechnology of parking, BridgeWait and queues' waiting: only this tells them from a conference (measured)."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToldStream:
+    """That a channel's audio is in an Asterisk bridge was told. `bridge` and `since` are what it is known by.
+
+    `here` is where it is now: another one once a Local channel has optimised itself away.
+    """
+
+    bridge: BridgeUniqueid
+    since: datetime
+    here: BridgeUniqueid
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of a channel (`channel_facts`), so that its end is told as well, once.
+
+    `call_id` is the call that it was told for, `since` when it came into that. `progress` is the last state of its
+    dialling, '' while there is none; `dialed_at` when that began.
+    """
+
+    call_id: CallId
+    since: datetime
+    stream: ToldStream | None = None
+    progress: str = ""
+    dialed_at: datetime | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Channel:
     """A channel, and what it has been through. `dialed` is whether the PBX rang it; a caller was not.
@@ -31,6 +58,8 @@ class Channel:
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     cause: int | None = None
+    sip_status: int | None = None
+    ringing: bool = False
     bridge: BridgeUniqueid | None = None
     peer: Uniqueid | None = None
     dialed: bool = False
@@ -45,6 +74,7 @@ class Channel:
     talking_since: datetime | None = None
     connected_s: float = 0.0
     talked_with: dict[Uniqueid, None] = field(default_factory=dict)
+    told: Told | None = None
 
     @property
     def local(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.core.calls import Call, Channel, Talk
+from bridge.core.calls import Call, Channel, Talk, Told
 from bridge.core.ids import CallId, ChannelName, Identity, Linkedid, RecordId, RuleId, Uniqueid
 
 
@@ -34,6 +34,7 @@ class KeptChannel:
     talking_since: datetime | None
     connected_s: float
     talked_with: tuple[Uniqueid, ...]
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ def _channel(channel: Channel) -> KeptChannel:
         talking_since=channel.talking_since,
         connected_s=channel.connected_s,
         talked_with=tuple(channel.talked_with),
+        told=channel.told,
     )
 
 
@@ -170,6 +172,7 @@ def revive(kept: KeptCall) -> Call:
             talking_since=one.talking_since,
             connected_s=one.connected_s,
             talked_with=dict.fromkeys(one.talked_with),
+            told=one.told,
         )
     call.live = sum(one.ended_at is None for one in call.channels.values())
     return call

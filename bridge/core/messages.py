@@ -49,11 +49,12 @@ class ChannelSeen:
 
 @dataclass(frozen=True, slots=True)
 class ChannelStateChanged:
-    """Newstate: `state_up` when the channel is answered."""
+    """Newstate: `state_up` when the channel is answered, `ringing` when its phone rings."""
 
     at: datetime
     uniqueid: Uniqueid
     state_up: bool
+    ringing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,38 @@ class CallerIdChanged:
 
 @dataclass(frozen=True, slots=True)
 class ChannelHungUp:
-    """Hangup: the end of a channel. `cause` is Q.850's number, None where Asterisk says none."""
+    """Hangup: the end of a channel. `cause` is Q.850's number, None where Asterisk says none.
+
+    `sip_status` is SIP's own status (TechCause; 16 has none), where it was an error.
+    """
 
     at: datetime
     uniqueid: Uniqueid
     cause: int | None
+    sip_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HangupRequested:
+    """HangupRequest: the phone, or the network behind it, ends the channel. `cause` is Q.850's number.
+
+    `soft`, SoftHangupRequest: something inside Asterisk does, and `cause` is what: `SOFT_EXPLICIT`, 16 at the end of
+    its dialplan, 1 where no RTP came any more. Neither comes for a Hangup by the manager (all measured on 22.10).
+    """
+
+    at: datetime
+    uniqueid: Uniqueid
+    cause: int | None
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """BlindTransfer or AttendedTransfer: the transferer's channels, which do not stay."""
+
+    at: datetime
+    transferers: tuple[Uniqueid, ...]
+    transferee: Uniqueid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +292,8 @@ Event = (
     | ChannelRenamed
     | CallerIdChanged
     | ChannelHungUp
+    | HangupRequested
+    | Transferred
     | DialBegan
     | DialEnded
     | BridgeEntered
@@ -289,7 +319,13 @@ CALL_RECORD_EXTENSION = "*26"
 DTMF = "DTMFEnd"
 """The event of a key: digits can be anybody's secret, so it is asked for only where the configuration says so."""
 
-_UP = "6"
+CHANNEL_EVENTS = ("HangupRequest", "SoftHangupRequest", "BlindTransfer", "AttendedTransfer")
+"""The events that tell why a channel left or ended: asked for only while somebody wants to know that."""
+
+SOFT_EXPLICIT = 32
+"""The cause of a SoftHangupRequest where an admin asked for it (`channel request hangup`; measured)."""
+
+_UP, _RINGING = "6", "5"
 _DIALED_BY = frozenset({"AppDial", "AppDial2", "AppQueue"})
 """The Application that CoreShowChannels names for a leg that Dial, Originate or Queue has rung."""
 
@@ -338,8 +374,8 @@ def channel_seen(message: Headers, at: datetime) -> ChannelSeen | None:
 
 
 def _state(message: Headers, at: datetime) -> Event | None:
-    uniqueid = message.header("Uniqueid")
-    return ChannelStateChanged(at, Uniqueid(uniqueid), message.header("ChannelState") == _UP) if uniqueid else None
+    uniqueid, state = message.header("Uniqueid"), message.header("ChannelState")
+    return ChannelStateChanged(at, Uniqueid(uniqueid), state == _UP, state == _RINGING) if uniqueid else None
 
 
 def _rename(message: Headers, at: datetime) -> Event | None:
@@ -356,9 +392,35 @@ def _callerid(message: Headers, at: datetime) -> Event | None:
     )
 
 
+def _whole(value: str) -> int | None:
+    return int(value) if value.isdecimal() else None
+
+
 def _hangup(message: Headers, at: datetime) -> Event | None:
-    uniqueid, cause = message.header("Uniqueid"), message.header("Cause")
-    return ChannelHungUp(at, Uniqueid(uniqueid), int(cause) if cause.isdecimal() else None) if uniqueid else None
+    uniqueid = message.header("Uniqueid")
+    if not uniqueid:
+        return None
+    return ChannelHungUp(at, Uniqueid(uniqueid), _whole(message.header("Cause")), _whole(message.header("TechCause")))
+
+
+def _hangup_request(message: Headers, at: datetime) -> Event | None:
+    uniqueid = message.header("Uniqueid")
+    if not uniqueid:
+        return None
+    soft = message.header("Event") == "SoftHangupRequest"
+    return HangupRequested(at, Uniqueid(uniqueid), _whole(message.header("Cause")), soft)
+
+
+def _transfer(*transferers: str) -> Callable[[Headers, datetime], Event | None]:
+    def parse_transfer(message: Headers, at: datetime) -> Event | None:
+        them = [message.header(name) for name in transferers]
+        transferee = message.header("TransfereeUniqueid")
+        found = tuple(Uniqueid(one) for one in dict.fromkeys(them) if one)
+        if not found or message.header("Result") != "Success":
+            return None
+        return Transferred(at, found, Uniqueid(transferee) if transferee else None)
+
+    return parse_transfer
 
 
 def _dial_begin(message: Headers, at: datetime) -> Event | None:
@@ -486,6 +548,10 @@ PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
     "Rename": _rename,
     "NewCallerid": _callerid,
     "Hangup": _hangup,
+    "HangupRequest": _hangup_request,
+    "SoftHangupRequest": _hangup_request,
+    "BlindTransfer": _transfer("TransfererUniqueid"),
+    "AttendedTransfer": _transfer("OrigTransfererUniqueid", "SecondTransfererUniqueid"),
     "DialBegin": _dial_begin,
     "DialEnd": _dial_end,
     "BridgeEnter": _bridge_enter,
@@ -504,7 +570,10 @@ PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
     "MixMonitorStart": _mixmonitor_start,
     "MixMonitorStop": _mixmonitor_stop,
 }
-"""The events that are understood, by Asterisk's name: also what Asterisk is asked to send, DTMF only if wanted."""
+"""The events that are understood, by Asterisk's name: also what Asterisk is asked to send.
+
+DTMF and `CHANNEL_EVENTS` only if wanted.
+"""
 
 
 def asterisk_time(message: Headers, received_at: datetime) -> datetime:

@@ -13,6 +13,7 @@ from bridge.core import decisions as d
 from bridge.core import journal
 from bridge.core import messages as m
 from bridge.core.applying import Applies, Applying, may_record
+from bridge.core.channel_facts import ChannelFacts
 from bridge.core.commands import Command, Order
 from bridge.core.control import Control
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, Uniqueid
@@ -54,6 +55,7 @@ class Recorder:
         self.control = Control(self, self._out)
         self.applies = Applies(self.tracker, people, self.control.demands.in_call)
         self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
+        self.channel_facts = ChannelFacts(self, self._out)
         self.use_rules(rules, people)
         self.stretches: dict[int, Stretch] = {}
         self.answers: dict[CallId, Answers] = {}
@@ -94,13 +96,24 @@ class Recorder:
         else:
             if isinstance(event, m.ChannelHeld | m.VariableSet):
                 self._touch(event.uniqueid)
-            for change in self.tracker.handle(event):  # type: ignore[arg-type]  # reports are all in the table above
+            self.channel_facts.heard(event)  # type: ignore[arg-type]  # reports are all in the table above
+            for change in self.tracker.handle(event):  # type: ignore[arg-type]
                 self._changed(change, now)
+            self.channel_facts.look(event)  # type: ignore[arg-type]
         for stretch in list(self._unsaid.values()):
             self._offer(stretch, now)
         self.spans.look(event.at)
         self.control.answer(now)
         return self._taken()
+
+    @property
+    def tell_channels(self) -> bool:
+        """Whether facts about channels are said (`channel_facts`). It may be set at any time; none are by default."""
+        return self.channel_facts.wanted
+
+    @tell_channels.setter
+    def tell_channels(self, wanted: bool) -> None:
+        self.channel_facts.wanted = wanted
 
     def _touch(self, uniqueid: Uniqueid) -> None:
         """What no change tells, and no snapshot: who holds whom, and what a channel that goes had said."""
@@ -129,11 +142,13 @@ class Recorder:
 
     def _snapshot(self, event: m.SnapshotTaken, now: datetime) -> None:
         with self.sectioner.snapshot(event, now):
+            self.channel_facts.heard(event)
             changes = self.tracker.handle(event)
             self.sectioner.know_again()
             self.control.know_again(all_known=True)
             for change in changes:
                 self._changed(change, now)
+            self.channel_facts.look(event)
             self.sectioner.after_snapshot(now)
         for stretch in [*self.stretches.values(), *self._before.values()]:
             self.sectioner.begin_missing(stretch, now)
@@ -148,6 +163,7 @@ class Recorder:
         self.watching.tick(tick.at)
         self.control.pauses.tick(tick.at)
         self.phones.tick(tick.at)
+        self.channel_facts.tick(tick.at)
 
     def _of_a_file(self, report: d.FileWatched | d.FileInspected | d.FileUnreadable, now: datetime) -> None:
         self.watching.overhear(report, now)
@@ -182,6 +198,7 @@ class Recorder:
         when the earlier run saw anything last.
         """
         talks = self.tracker.restore(calls)
+        self.channel_facts.restored()
         for kept in calls:
             call = self.tracker.calls[kept.call_id]
             self.applies.restore(call, kept.rules)
@@ -260,8 +277,8 @@ class Recorder:
 
     def wake_at(self) -> datetime | None:
         """When a Tick is wanted, if nothing happens before."""
-        times = (self.sectioner.wake_at(), self.control.wake_at(), self.phones.wake_at(), self.watching.wake_at())
-        return min((at for at in times if at is not None), default=None)
+        those = (self.sectioner, self.control, self.phones, self.watching, self.channel_facts)
+        return min((at for at in (one.wake_at() for one in those) if at is not None), default=None)
 
     # Calls
 
@@ -290,6 +307,7 @@ class Recorder:
             self.sectioner.end_all(before, now)
         if gone.announced:  # Local halves alone were nobody's call
             self.note(FactKind.CALL_JOINED, now, call, {"joined": gone.call_id})
+        self.channel_facts.joined(call, now)
 
     def _call_progressed(self, change: c.CallProgressed, now: datetime) -> None:
         """Before a talk only rules that begin with the answer, or the ringing, are of interest."""
@@ -345,6 +363,7 @@ class Recorder:
         channel = change.channel
         self.sectioner.leg_gone(channel, now)
         self.phones.gone(channel.uniqueid)
+        self.channel_facts.ended(channel)
         if self._held_back:
             self._look_again(now)
         before = self._before.get(channel.call.call_id)

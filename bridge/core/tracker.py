@@ -141,7 +141,10 @@ class CallTracker:
 
     def _state(self, event: m.ChannelStateChanged) -> None:
         channel = self.channels.get(event.uniqueid)
-        if channel is not None and event.state_up and channel.answered_at is None:
+        if channel is None:
+            return
+        channel.ringing = event.ringing
+        if event.state_up and channel.answered_at is None:
             channel.answered_at = event.at
             self._changes.append(CallProgressed(channel.call))
 
@@ -172,7 +175,7 @@ class CallTracker:
         if channel is None:
             return
         self.holding.pop(event.uniqueid, None)
-        channel.ended_at, channel.cause = event.at, event.cause
+        channel.ended_at, channel.cause, channel.sip_status = event.at, event.cause, event.sip_status
         # Should the end of an optimisation get lost, its bridges must not stay as they were for ever.
         self._thaw(event.uniqueid)
         if channel.peer is not None:
@@ -244,6 +247,10 @@ class CallTracker:
             if half is not None and half.bridge is not None:
                 bridges |= self._connected(half.bridge)[0]
         self._optimizing[event.one] = bridges
+
+    def optimizing(self, bridge: BridgeUniqueid) -> bool:
+        """Whether a Local channel is about to take itself out of the way there."""
+        return any(bridge in bridges for bridges in self._optimizing.values())
 
     def _optimization_ended(self, event: m.LocalOptimizationEnded) -> None:
         self._thaw(event.one)

@@ -4,11 +4,11 @@ import re
 
 from bridge.asterisk import filters
 from bridge.core import messages
-from bridge.core.messages import DTMF, PARSERS
+from bridge.core.messages import CHANNEL_EVENTS, DTMF, PARSERS
 
 
 def test_keys_that_are_pressed_are_asked_for_only_by_name() -> None:
-    assert set(filters.EVENTS) == set(PARSERS) - {DTMF}
+    assert set(filters.EVENTS) == set(PARSERS) - {DTMF, *CHANNEL_EVENTS}
     assert not [one for one in filters.criteria(filters.EVENTS, ()) if DTMF in one["MatchCriteria"]]
     assert list(filters.criteria([DTMF], ())) == [
         {"MatchCriteria": "name(DTMFEnd),header(Direction),method(exact)", "Filter": "Received"}

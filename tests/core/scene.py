@@ -69,6 +69,7 @@ class Scene:
     refuse: Callable[[d.StartMixMonitor], bool] = lambda act: False  # noqa: ARG005
     look: Callable[[d.Growing], d.Grown] = lambda one: d.Grown(one.seen + 81920, (True, True)[: 1 + one.wav.stereo])
     connected: bool = True
+    tell_channels: bool = False
 
     def __post_init__(self) -> None:
         users = directory(self.users)
@@ -79,6 +80,7 @@ class Scene:
             flags=self.flags,
             queue_toggles=self.queue_toggles,
         )
+        self.recorder.tell_channels = self.tell_channels
 
     def restarted(self, **values: Any) -> "Scene":
         """Another recorder takes up what this one kept; the PBX goes on."""
@@ -96,6 +98,7 @@ class Scene:
             "demands": dict(self.demands),
             "pauses": dict(self.pauses),
             "queue_toggles": self.queue_toggles,
+            "tell_channels": self.tell_channels,
         }
         again = Scene(**(kept | values))
         again._asked = self._asked

@@ -195,8 +195,8 @@ class RoughWorld(World):
         super().answer(act, well=well)
 
 
-def live(seed: int, length: int) -> RoughWorld:
-    chance, world = Random(seed), RoughWorld()
+def live(seed: int, length: int, *, tell_channels: bool = False) -> RoughWorld:
+    chance, world = Random(seed), RoughWorld(Scene(rules=RULES, answers=False, tell_channels=tell_channels))
     rough = [one for one in ROUGH if chance.random() < 0.6]
     operations = (*OPERATIONS, *rough)
     weights = [LESS.get(one, 10) if one not in ROUGH else 4 for one in operations]
