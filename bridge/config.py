@@ -140,12 +140,21 @@ class HttpConfig(Strict):
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
 
+    @property
+    def base_url(self) -> str:
+        """What links in mails begin with: `public_url`, else where it listens."""
+        return self.public_url or f"{'http' if self.tls is None else 'https'}://{self.listen}"
+
 
 class RetentionConfig(Strict):
-    """How long recordings are kept where no rule says otherwise, and finished calls (`calls`): without it for ever."""
+    """How long recordings are kept where no rule says otherwise, and finished calls (`calls`): without it for ever.
+
+    `exports` is for the zips of exports, from when they are finished.
+    """
 
     keep: Duration = timedelta(days=365)
     calls: Duration | None = None
+    exports: Duration = timedelta(days=2)
 
     @property
     def keeping(self) -> Keeping:

@@ -16,8 +16,10 @@ from bridge import __version__, presence, rulebook
 from bridge.api.app import Dependencies, create_app, runner
 from bridge.api.metrics import Metrics
 from bridge.asterisk.connection import AmiConnection
+from bridge.asterisk.contacts import PhoneContacts
 from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.inbox import Connected, Item, Lost
+from bridge.asterisk.policy import ConnectionState
 from bridge.books import Books
 from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
@@ -34,11 +36,13 @@ from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
 from bridge.deleting import Deleting
 from bridge.engine import Engine, Input
+from bridge.exporting import Exporter, Terms
 from bridge.feed.stream import Hub
 from bridge.hands import Hands
 from bridge.housekeeping import Housekeeping
 from bridge.keeper import Keeper
 from bridge.lock import alone
+from bridge.mail import Mailer
 from bridge.notify import Notifier
 from bridge.numbers import numbers
 from bridge.outbox import Outbox
@@ -141,6 +145,13 @@ class Daemon:
             variables=self._book.rules.variables(),
             clock=clock,
         )
+        contacts = PhoneContacts(
+            asterisk.host,
+            asterisk.port,
+            asterisk.username,
+            config.secret,
+            may_ask=lambda: connection.state is ConnectionState.CONNECTED,
+        )
         hands = Hands(connection, spool, inspector, clock)
         hub = Hub(store)
         metrics = Metrics(lambda: numbers(connection, engine, keeper, hub, books))
@@ -177,6 +188,17 @@ class Daemon:
             clock=utc_now,
         )
 
+        mailer = Mailer(store, config.mail, config.systemname, utc_now)
+        exporter = Exporter(
+            store,
+            config.database,
+            spool,
+            Terms(config.systemname, config.retention.exports, config.spool.low_space, config.http.base_url),
+            mailer=mailer,
+            settings=lambda: setting.current,
+            clock=utc_now,
+        )
+
         async def tell(fact: Fact) -> None:
             await engine.feed([AppendFact(fact)])
 
@@ -186,7 +208,7 @@ class Daemon:
             return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
 
         def warnings() -> Sequence[NotReady]:
-            return [one for one in (disk.look.warning, housekeeping.warning) if one is not None]
+            return [one for one in (disk.look.warning, housekeeping.warning, mailer.warning) if one is not None]
 
         app = create_app(
             Dependencies(
@@ -205,6 +227,9 @@ class Daemon:
                 systemname=config.systemname,
                 tenant_uuid=config.tenant_uuid,
                 setting=setting,
+                exports=exporter,
+                contacts=contacts,
+                server_host=asterisk.host,
                 recordings=Deleting(store, config.database, config.spool.local, utc_now),
             ),
             metrics=metrics,
@@ -224,6 +249,8 @@ class Daemon:
             asyncio.create_task(disk.run(), name="spool"),
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
+            asyncio.create_task(mailer.run(), name="mail"),
+            asyncio.create_task(exporter.run(), name="exports"),
             asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
@@ -245,6 +272,7 @@ class Daemon:
             # Asterisk may still answer what it has been asked: else a MixMonitor that has just begun counts as failed.
             engine.stop()
             await asyncio.wait({deciding})
+            await contacts.close()
             connection.close()
             reaching.cancel()
             await asyncio.gather(reaching, return_exceptions=True)

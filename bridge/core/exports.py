@@ -44,6 +44,8 @@ _MAY_FOLLOW: Final[Mapping[ExportStatus, frozenset[ExportStatus]]] = {
 UNDER_WAY: Final = frozenset({ExportStatus.PENDING, ExportStatus.PROCESSING})
 """States that end by themselves."""
 
+_KEEP_AT_MOST: Final = timedelta(days=36_525)
+
 
 class Reason(StrEnum):
     """Why an export ended as error or deleted."""
@@ -55,6 +57,7 @@ class Reason(StrEnum):
     NO_SPACE = "no-space"
     DISK_ERROR = "disk-error"
     TIMEOUT = "timeout"
+    FAULT = "fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,14 @@ class Export:
         return self._moved(ExportStatus.PENDING, done=0, missing=0)
 
     def finished(self, at: datetime, keep: timedelta, size_bytes: int, missing: int) -> "Export":
-        """It is whole, and is kept so long."""
+        """It is whole, and is kept so long (a hundred years at most)."""
         return self._moved(
             ExportStatus.FINISHED,
             done=self.recordings,
             missing=missing,
             size_bytes=size_bytes,
             finished_at=at,
-            expires_at=at + keep,
+            expires_at=at + min(keep, _KEEP_AT_MOST),
         )
 
     def failed(self, reason: Reason) -> "Export":
@@ -114,6 +117,10 @@ class Export:
     def deleted(self, reason: Reason) -> "Export":
         """Its zip goes, or is not made."""
         return self._moved(ExportStatus.DELETED, reason=reason.value)
+
+    def without_owner(self) -> "Export":
+        """It was asked for by somebody who is erased."""
+        return replace(self, owner=Identity(""), email="")
 
     def _moved(self, to: ExportStatus, **values: object) -> "Export":
         if to not in _MAY_FOLLOW[self.status]:

@@ -24,7 +24,7 @@ from bridge.core.erasure import (
 from bridge.core.ids import CallId, FactNumber
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.retention import Hold, Totals, covers, number_matches, totals_of
-from bridge.core.store import AppendFact, Change, PutHold, PutSection
+from bridge.core.store import AppendFact, Change, PutExport, PutHold, PutSection
 from bridge.storage import holds as hold_rows
 from bridge.storage import retention_sql as sql
 from bridge.storage import rows, turns
@@ -200,7 +200,10 @@ class Erasing:
         rewrites = [(sql.ERASE_PERSONAL, _personal_rows(personal, person))]
         if person.identity is not None:
             rewrites.append((sql.FORGET_FLAGS, [{"identity": text_in(person.identity)}]))
-        await self._store.commit([PutHold(hold) for hold in unnamed], rewrites=rewrites)
+        changes: list[Change] = [PutHold(hold) for hold in unnamed]
+        exports = await self._store.exports()
+        changes += [PutExport(export.without_owner()) for export in exports if person.is_user(export.owner)]
+        await self._store.commit(changes, rewrites=rewrites)
         return True
 
     async def _note(self, erasure: Erasure, totals: Totals, calls: int, left: int, *, finished: bool) -> None:

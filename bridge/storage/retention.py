@@ -22,6 +22,7 @@ from bridge.core.store import AppendFact, PutSection
 from bridge.storage import orphans, rows, turns
 from bridge.storage import retention_sql as sql
 from bridge.storage.database import SqliteStore
+from bridge.storage.export_parts import Recall
 from bridge.storage.traces import rows_of
 from bridge.storage.values import json_in, time_in
 
@@ -85,6 +86,7 @@ class Retention:
         self.database = database
         self.clock = clock
         self._spool = spool
+        self._exports = Recall(store, database, clock)
 
     async def holds(self) -> Sequence[Hold]:
         """Those in force."""
@@ -150,8 +152,14 @@ class Retention:
         return done
 
     async def unlink(self, sections: Sequence[Section]) -> int:
-        """Delete the files of sections that are marked deleted; gives how many were there. Never raises for a file."""
-        return sum([await asyncio.to_thread(self._unlink, section) for section in sections])
+        """Delete the files of sections that are marked deleted, and the exports that hold them; gives how many files.
+
+        Never raises for a file. Raises StoreError.
+        """
+        count = sum([await asyncio.to_thread(self._unlink, section) for section in sections])
+        if sections:
+            await self._exports.holding(sections)
+        return count
 
     def _unlink(self, section: Section) -> int:
         wav = wav_of(section)

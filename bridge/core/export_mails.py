@@ -1,0 +1,26 @@
+"""What the one who asked for an export is mailed when it is over."""
+
+from typing import Final
+
+from bridge.core.exports import Export, ExportStatus, Reason
+
+_WHY: Final = {
+    Reason.NO_SPACE.value: "there is no room for it on the server's disk.",
+    Reason.DISK_ERROR.value: "the server's disk could not be written.",
+    Reason.TIMEOUT.value: "a disk of the server did not answer in time.",
+}
+
+
+def words_of(export: Export) -> tuple[str, str]:
+    """Subject and text of the mail for an export that is finished or has failed."""
+    asked = f"{export.asked_at:%Y-%m-%d %H:%M} UTC"
+    if export.status is not ExportStatus.FINISHED:
+        why = _WHY.get(export.reason or "", "of a fault in recbridge.")
+        text = f"The export of {export.recordings} recordings that you asked for at {asked} could not be made: {why}\n"
+        return "Your export of recordings has failed", f"{text}\nPlease tell your administrator. Export {export.id}.\n"
+    lines = [f"The {export.recordings} recordings that you asked for at {asked} can be fetched here:", "", export.url]
+    if export.missing:
+        lines += ["", f"{export.missing} of them are missing: manifest.csv in the zip says which."]
+    if export.expires_at is not None:
+        lines += ["", f"The link works until {export.expires_at:%Y-%m-%d %H:%M} UTC, and only with your login."]
+    return "Your export of recordings is ready", "\n".join([*lines, ""])

@@ -1,0 +1,156 @@
+"""Makes one export's zip at a time, page by page, in a thread of its own."""
+
+import asyncio
+import contextlib
+import threading
+from array import array
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from bridge.core.errors import MediaError, StoreError
+from bridge.core.exports import Export, PartStatus, Reason, part_status
+from bridge.core.space import LowSpace
+from bridge.storage import export_parts
+from bridge.storage.database import SqliteStore
+from bridge.storage.export_parts import zip_of
+from bridge.storage.export_zip import ExportZip
+from bridge.storage.spool import Spool
+from bridge.storage.workers import Workers
+from bridge.storage.zips import StoppedError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_PAGE = 100
+_PROGRESS_EVERY_S = 1.0
+_AGAIN_S = 5.0
+_STEP_S = 120.0
+_SLOWEST_BYTES_PER_S = 1_000_000
+
+
+class SpoolAwayError(Exception):
+    """The spool's disk is away: what is missing now may be there later."""
+
+
+class AnewError(Exception):
+    """What was in the zip already has been deleted: it must not be given to anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A zip that is whole: how many recordings are missing in it, and the numbers of all parts that are not in it."""
+
+    size_bytes: int
+    missing: int
+    left_out: Sequence[int]
+
+
+async def insist(work: Callable[[], Awaitable[T]]) -> T:
+    """Again and again while the database cannot be used."""
+    while True:
+        try:
+            return await work()
+        except StoreError as error:
+            log.warning("exports-put-off", problem=error.message)
+            await asyncio.sleep(_AGAIN_S)
+
+
+class ZipMaker:
+    """Makes them where the exporter wants them. `room` is what is left of the disk for recordings."""
+
+    def __init__(
+        self, store: SqliteStore, database: Path, spool: Spool, room: LowSpace, clock: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._spool = spool
+        self._room = room
+        self._clock = clock
+        self._workers = Workers(1, "exports")
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """The zip that is made now is not wanted any more: it ends with StoppedError, at its next chunk."""
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Let what runs come to its end; what hangs is left behind after 10 s."""
+        self._stop.set()
+        await self._workers.close()
+
+    async def check_spool(self) -> None:
+        """Raises SpoolAwayError, MediaError (`timeout`)."""
+
+        def away() -> bool:
+            return self._spool.unmounted() or not self._spool.local.is_dir()
+
+        if await self._workers.run("spool", _STEP_S, away):
+            raise SpoolAwayError(f"spool {self._spool.local} is not there")
+
+    async def make(self, export: Export, progress: Callable[[int, int], Awaitable[None]]) -> Made:
+        """Have the whole zip at its path. `progress` is told how many are done and missing, now and then.
+
+        Raises MediaError (its reason is a `Reason`, or of the disk), StoppedError, SpoolAwayError, AnewError, and what
+        `progress` raises; then nothing of it is left.
+        """
+        self._stop = stop = threading.Event()
+        path = zip_of(self._database, export.id)
+        wanted = await insist(partial(export_parts.total_bytes, self._store, export.id))
+        zipped = await self._run(export, 0, lambda: ExportZip(path, self._spool.local, self._room, stop.is_set))
+        try:
+            await self._run(export, 0, lambda: zipped.check_room(wanted))
+            missing, left_out = await self._copy(export, zipped, progress)
+            gone = await insist(partial(export_parts.deleted_parts, self._store, export.id))
+            if set(gone) - set(left_out):
+                raise AnewError
+            size = await self._run(export, wanted, lambda: zipped.finish(self._clock()))
+        finally:
+            await self._discard(export, zipped)
+        return Made(size, missing, left_out)
+
+    async def _copy(
+        self, export: Export, zipped: ExportZip, progress: Callable[[int, int], Awaitable[None]]
+    ) -> tuple[int, "array[int]"]:
+        done, missing, left_out = 0, 0, array("q")
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
+        while True:
+            page = partial(export_parts.parts, self._store, export.id, done - 1, _PAGE)
+            parts = await insist(page)
+            if not parts:
+                break
+            size = sum(one.section.report.size_bytes for one in parts if one.section and one.section.report)
+            copied = await self._run(export, size, partial(zipped.copy, parts))
+            if None in copied:
+                await self.check_spool()
+                # What is not there may just have been deleted: then it is not missing.
+                parts = await insist(page)
+            pairs = list(zip(parts, copied, strict=False))
+            await self._run(export, 0, partial(zipped.note, pairs))
+            missing += sum(part_status(*pair) is PartStatus.MISSING for pair in pairs)
+            left_out.extend(part.number for part, one in pairs if one is None)
+            done += len(copied)
+            if loop.time() - told_at >= _PROGRESS_EVERY_S:
+                told_at = loop.time()
+                await progress(done, missing)
+        if self._stop.is_set():
+            raise StoppedError
+        if done != export.recordings:
+            raise MediaError(f"export {export.id} has lost some of its parts", reason=Reason.FAULT.value)
+        return missing, left_out
+
+    async def _discard(self, export: Export, zipped: ExportZip) -> None:
+        self._stop.set()
+        await self._workers.close()
+        with contextlib.suppress(MediaError):  # a step of it hangs: the next start sweeps
+            await self._workers.run(export.id, _STEP_S, zipped.discard)
+
+    async def _run(self, export: Export, size: int, work: Callable[[], T]) -> T:
+        return await self._workers.run(export.id, _STEP_S + size / _SLOWEST_BYTES_PER_S, work)
