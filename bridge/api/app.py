@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api import calls, coverage, health, journal, monitor, records, requests, streams
+from bridge.api import calls, coverage, health, journal, monitor, pitel, records, requests, streams, webhooks
 from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.metrics import METRICS, Metrics
@@ -48,8 +48,10 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     post("/api/v1/monitor/pause", _with_token(monitor.pause))
     post("/api/v1/monitor/resume", _with_token(monitor.resume))
     post("/api/v1/cmd", pascom_http.cmd)
+    get("/v3/monitor", _with_token(pitel.monitor))
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
+    webhooks.add_routes(app.router)
     wazo.add_routes(app.router)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)
     return app

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -11,20 +11,22 @@ from uuid import UUID
 from aiohttp import web
 
 from bridge.api.addresses import Network
+from bridge.api.callbacks import Callbacks
 from bridge.core.access import Reader
 from bridge.core.cdrs import KeptCdr
 from bridge.core.commands import Answer, Verb
 from bridge.core.exports import Export
 from bridge.core.ids import ChannelName, FactNumber, Identity, SectionKey
-from bridge.core.live import LiveCalls, NotReady
+from bridge.core.live import Contact, LiveCalls, NotReady
 from bridge.core.people import Directory, UserFlags
 from bridge.core.records import NumberedFact, Section
+from bridge.core.retention import Keeping
 from bridge.core.settings import Settings
 from bridge.core.space import Space
 from bridge.core.store import Store
 
-
 _NO_TENANT = UUID(int=0)
+_KEEPING = Keeping(timedelta(days=365))
 
 
 class FactStream(Protocol):
@@ -111,14 +113,6 @@ class Exports(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """What Asterisk knows of the phone behind a channel; '' where it does not tell."""
-
-    address: str = ""
-    user_agent: str = ""
-
-
 class Contacts(Protocol):
     """Knows phones."""
 
@@ -131,7 +125,9 @@ class Dependencies:
     """`audio_root` is the spool as we see it; `supervised` whom a supervisor may look over; `clock` gives aware UTC.
 
     `warnings` do not keep us from our work, but want an admin. `space` is the spool's room, None where unknown.
-    `trusted_proxies` may say in X-Forwarded-For who asks. `tenant_uuid` is what Wazo's clients call this PBX.
+    `trusted_proxies` may say in X-Forwarded-For who asks. `tenant_uuid` is what Wazo's clients call this PBX,
+    `server_host` the address at which Asterisk is reached. `keeping` and `keep_exports` are what the configuration
+    says of how long things are kept.
     """
 
     store: Store
@@ -152,6 +148,10 @@ class Dependencies:
     recordings: Recordings | None = None
     exports: Exports | None = None
     contacts: Contacts | None = None
+    webhooks: Callbacks | None = None
+    server_host: str = ""
+    keeping: Keeping = _KEEPING
+    keep_exports: timedelta = timedelta(days=2)
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

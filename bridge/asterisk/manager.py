@@ -245,10 +245,11 @@ class AmiManager(Manager):  # type: ignore[misc]  # panoramisk has no types
             self.protocol.close()
             raise AsteriskUnreachableError(f"the connection to {where} was closed")
 
-    async def login(self, username: str, secret: str, deadline_s: float) -> None:
-        """Log in, events on. Raises LoginRefusedError, AsteriskTimeoutError, AsteriskUnreachableError."""
+    async def login(self, username: str, secret: str, deadline_s: float, *, events: bool = True) -> None:
+        """Log in, with events or without. Raises LoginRefusedError, AsteriskTimeoutError, AsteriskUnreachableError."""
+        wanted = "on" if events else "off"
         try:
-            await self.action("Login", {"Username": username, "Secret": secret, "Events": "on"}, deadline_s)
+            await self.action("Login", {"Username": username, "Secret": secret, "Events": wanted}, deadline_s)
         except AsteriskRefusedError as error:
             raise LoginRefusedError(error.message) from None
         except AsteriskTimeoutError:

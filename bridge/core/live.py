@@ -70,6 +70,14 @@ class CallNow:
     audience: tuple[Identity, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What Asterisk knows of the phone behind a channel; '' where it does not tell."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
 class LiveCalls(Protocol):
     """Gives the calls as they are this moment."""
 

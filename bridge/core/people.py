@@ -66,6 +66,11 @@ def device_channel(channel: ChannelName) -> str:
     return _SUFFIX.sub("", channel)
 
 
+def derived_uuid(namespace: UUID, text: str) -> UUID:
+    """`uuid5`, also of Asterisk's bytes that are no UTF-8."""
+    return uuid5(namespace, text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
 def _identity(value: object) -> str:
     text = text_of(value)
     if not _IDENTITY.fullmatch(text):
@@ -133,7 +138,7 @@ class User(Strict):
     @property
     def uuid(self) -> UUID:
         """As given, else derived from the identity."""
-        return self.given_uuid or uuid5(USERS_NAMESPACE, self.identity)
+        return self.given_uuid or derived_uuid(USERS_NAMESPACE, self.identity)
 
     def device_of(self, channel: ChannelName) -> Device | None:
         """Which of the user's phones this channel is on."""
