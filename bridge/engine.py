@@ -45,7 +45,7 @@ _SAID = {
     FactKind.SECTION_LOST: logging.ERROR,
 }
 """Facts about sections that an admin finds in the log, and how grave they are."""
-_OF_EACH_SECTION = frozenset({"type", "headchannel", "tailchannel"})
+_OF_EACH_SECTION = frozenset({"type", "headchannel", "tailchannel", "requested_at"})
 
 
 @dataclass(slots=True)

@@ -78,6 +78,7 @@ class SectionBook:
             "type": str(section.type),
             "headchannel": section.headchannel,
             "tailchannel": section.tailchannel,
+            "requested_at": section.requested_at.isoformat(),
             **(extra or {}),
         }
         owner = (section.owner,) if section.owner is not None else ()

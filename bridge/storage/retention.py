@@ -233,6 +233,8 @@ def deletion(section: Section, order: Order, now: datetime) -> tuple[AppendFact,
         "path": section.path,
         "sha256": None if report is None else report.sha256,
         "size": None if report is None else report.size_bytes,
+        "duration_s": None if report is None else report.duration_s,
+        "requested_at": section.requested_at.isoformat(),
         "state": str(section.state),
     }
     fact = Fact(

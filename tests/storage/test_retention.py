@@ -47,6 +47,7 @@ async def test_what_is_over_its_time_goes_with_its_parts_and_leaves_a_tombstone(
     assert (fact.record_id, fact.rule_id, fact.file, fact.call_id) == (*old.key, old.call_id)
     assert fact.data == {
         "why": "retention", "path": old.path, "sha256": f"{1:064x}", "size": len(AUDIO), "state": "stored",
+        "duration_s": old.report.duration_s, "requested_at": old.requested_at.isoformat(),
     }  # fmt: skip
     assert fact.personal["who"] == "recbridge"
     assert (await here.retention.expired(DAY)).going == []
