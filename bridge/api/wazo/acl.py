@@ -7,8 +7,11 @@ from bridge.core.access import Role, Scope, Token
 
 
 def acl_of(token: Token, uuid: str) -> list[str]:
-    """The accesses of a token whose user has this UUID, as far as there is something behind them here."""
-    return sorted(_accesses(token, uuid))
+    """The accesses of a token whose user has this UUID, as far as there is something behind them here.
+
+    Of what is one's own or one's group's: what is somebody else's is not there for a token that may not see it.
+    """
+    return sorted({*_of_all(token, uuid), *_of_role(token)})
 
 
 def allows(acl: Sequence[str], wanted: str, uuid: str) -> bool:
@@ -18,32 +21,31 @@ def allows(acl: Sequence[str], wanted: str, uuid: str) -> bool:
 
 
 def _pattern(access: str) -> str:
-    return re.escape(access).replace(r"\*", r"[^.#]*?").replace(r"\#", r".*?")
+    return re.escape(access).replace(r"\*", "[^.#]*").replace(r"\#", ".*")
 
 
-def _accesses(token: Token, uuid: str) -> Iterator[str]:
-    yield from ("call-logd.users.me.cdr.read", "call-logd.status.read", "calld.users.me.calls.read")
-    yield f"confd.users.{uuid}.read"
-    hears = {Scope.PLAY, Scope.DOWNLOAD} & token.scopes
-    if hears:
-        yield "call-logd.users.me.cdr.*.recordings.*.media.read"
+def _of_all(token: Token, uuid: str) -> Iterator[str]:
+    yield from ("call-logd.users.me.cdr.read", "call-logd.cdr.*.read", "call-logd.status.read")
+    yield from ("calld.users.me.calls.read", f"confd.users.{uuid}.read")
+    if Scope.DOWNLOAD in token.scopes or Scope.PLAY in token.scopes:
+        yield from ("call-logd.cdr.*.recordings.*.media.read", "call-logd.users.me.cdr.*.recordings.*.media.read")
     if Scope.DELETE in token.scopes:
-        yield "call-logd.users.me.cdr.*.recordings.*.media.delete"
+        yield from ("call-logd.cdr.*.recordings.*.media.delete", "call-logd.cdr.recordings.media.delete")
+    if Scope.EXPORT in token.scopes:
+        yield from ("call-logd.cdr.recordings.media.export.create", "call-logd.exports.#")
     if Scope.CONTROL in token.scopes:
         yield "calld.users.me.calls.*.record.*.update"
-    if token.role is not Role.USER:
-        yield from ("call-logd.cdr.read", "call-logd.cdr.*.read", "call-logd.users.*.cdr.read")
-        yield from ("calld.calls.read", "calld.calls.*.read")
-        if hears:
-            yield "call-logd.cdr.*.recordings.*.media.read"
-        if Scope.CONTROL in token.scopes:
-            yield "calld.calls.*.record.*.update"
-        if Scope.DELETE in token.scopes:
-            yield from ("call-logd.cdr.*.recordings.*.media.delete", "call-logd.cdr.recordings.media.delete")
-        if Scope.EXPORT in token.scopes:
-            yield from ("call-logd.cdr.recordings.media.export.create", "call-logd.exports.#", "auth.tenants.read")
-    if token.role is Role.ADMIN:
-        yield from ("call-logd.config.read", "call-logd.retention.*", "confd.users.read", "confd.users.*.read")
-        yield "confd.extensions.features.#"
-        if Scope.CONTROL in token.scopes:
-            yield "confd.users.*.update"
+
+
+def _of_role(token: Token) -> Iterator[str]:
+    if token.role is Role.USER:
+        return
+    yield from ("call-logd.cdr.read", "call-logd.users.*.cdr.read", "calld.calls.read", "calld.calls.*.read")
+    if Scope.CONTROL in token.scopes:
+        yield "calld.calls.*.record.*.update"
+    if token.role is not Role.ADMIN:
+        return
+    yield from ("auth.token.delete", "call-logd.config.read", "call-logd.retention.*", "confd.extensions.features.#")
+    yield from ("confd.users.read", "confd.users.*.read")
+    if Scope.CONTROL in token.scopes:
+        yield "confd.users.*.update"
