@@ -73,9 +73,10 @@ class ZipWriter:
                 source = os.open(relative.rpartition("/")[2], flags, dir_fd=folder)
         except (OSError, MediaError):
             return None
-        with open(source, "rb", buffering=0) as file:  # noqa: PTH123  # a descriptor
-            if not stat.S_ISREG(os.fstat(source).st_mode):
-                return None
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            os.close(source)
+            return None
+        with os.fdopen(source, "rb", buffering=0) as file:
             return self._add(file, name, at)
 
     def add(self, file: BinaryIO, name: str, at: datetime) -> Copied | None:

@@ -1,0 +1,162 @@
+"""An export's life, and what its manifest says."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.core.cdrs import CdrNumber, KeptCdr, recording_uuid
+from bridge.core.errors import IllegalTransitionError
+from bridge.core.export_mails import words_of
+from bridge.core.exports import (
+    MANIFEST_COLUMNS,
+    Copied,
+    Export,
+    ExportId,
+    ExportStatus,
+    Part,
+    Reason,
+    csv_lines,
+    manifest_row,
+    name_in_zip,
+    recordings_of,
+)
+from bridge.core.ids import Identity
+from bridge.core.records import AudioReport, Section, SectionState
+from tests.storage import kept
+
+P, W, F, D, E = (ExportStatus(one) for one in ("pending", "processing", "finished", "deleted", "error"))
+DAY = timedelta(days=1)
+REPORT = AudioReport(1.5, 100, 8000, 1, (0.5,), (0.1,), b"", "ab" * 32)
+MOVES: dict[ExportStatus, Callable[[Export], Export]] = {
+    P: lambda one: one.put_back(),
+    W: lambda one: one.begun(),
+    F: lambda one: one.finished(kept.NOON, DAY, 7, 1),
+    D: lambda one: one.deleted(Reason.CANCELLED),
+    E: lambda one: one.failed(Reason.NO_SPACE),
+}
+ALLOWED = {(P, W), (P, D), (W, P), (W, F), (W, E), (W, D), (F, D), (E, D)}
+
+
+def export(status: ExportStatus = P) -> Export:
+    return Export(
+        ExportId("e1"), Identity("eve"), kept.NOON, status, calls=2, recordings=3, done=2, missing=2, email="eve@x.de",
+        url="https://x.de/1",
+    )  # fmt: skip
+
+
+def stored(file: int = 1, **values: object) -> Section:
+    plain = kept.section(file, state=SectionState.STORED, started_at=kept.NOON, ended_at=kept.NOON, report=REPORT)
+    return replace(plain, **values)  # type: ignore[arg-type]
+
+
+def part(section: Section) -> Part:
+    return Part(0, CdrNumber(7), section.key, section)
+
+
+@pytest.mark.parametrize("before", ExportStatus)
+@pytest.mark.parametrize("after", ExportStatus)
+def test_the_table_of_its_states(before: ExportStatus, after: ExportStatus) -> None:
+    one = export(before)
+    if (before, after) in ALLOWED:
+        assert MOVES[after](one).status is after
+    else:
+        with pytest.raises(IllegalTransitionError):
+            MOVES[after](one)
+        assert one == export(before)
+
+
+@pytest.mark.parametrize("status", [P, F, D, E])
+def test_only_what_is_being_made_comes_on(status: ExportStatus) -> None:
+    assert export(W).progressed(3, 1).done == 3
+    with pytest.raises(IllegalTransitionError):
+        export(status).progressed(3, 1)
+
+
+def test_what_is_made_anew_counts_anew() -> None:
+    for one in (export(W).put_back(), export(P).begun()):
+        assert (one.done, one.missing) == (0, 0)
+
+
+def test_a_finished_one_is_kept_so_long_and_never_beyond_all_times() -> None:
+    one = export(W).finished(kept.NOON, DAY, 7, 1)
+    assert (one.expires_at, one.size_bytes, one.done, one.missing) == (kept.NOON + DAY, 7, 3, 1)
+    assert export(W).finished(kept.NOON, timedelta.max, 7, 1).expires_at is not None
+
+
+def test_it_is_made_of_what_was_recorded() -> None:
+    calls = [
+        KeptCdr(CdrNumber(7), kept.cdr(), (stored(1), stored(2, deleted_at=kept.NOON), stored(3, report=None))),
+        KeptCdr(CdrNumber(8), kept.cdr(), ()),
+    ]
+    assert [(number, section.file) for number, section in recordings_of(calls)] == [(7, 1), (7, 2)]
+
+
+def test_the_manifest_says_what_is_in_the_zip() -> None:
+    section = stored(owner=Identity("eve"), tags=("a", "b"))
+    row = dict(zip(MANIFEST_COLUMNS, manifest_row(part(section), Copied(100, "ab" * 32)), strict=True))
+    assert row == {
+        "cdr_id": "7",
+        "recording_uuid": str(recording_uuid(section.key)),
+        "file_name": name_in_zip(CdrNumber(7), section),
+        "record_id": kept.RECORD,
+        "rule_id": "1",
+        "file": "1",
+        "start": "2026-08-01T12:00:00.123+00:00",
+        "end": "2026-08-01T12:00:00.123+00:00",
+        "duration_s": "1.500",
+        "identity": "eve",
+        "tags": "a;b",
+        "size_bytes": "100",
+        "sha256": "ab" * 32,
+        "stored_sha256": "ab" * 32,
+        "status": "ok",
+    }
+    folder, name = row["file_name"].split("/")
+    assert (folder, UUID(name[-40:-4])) == ("7", recording_uuid(section.key))
+
+
+def test_the_manifest_says_what_is_not_as_it_was_stored() -> None:
+    def said(section: Section | None, copied: Copied | None) -> tuple[str, str, str]:
+        one = Part(0, CdrNumber(7), kept.section().key, section)
+        row = dict(zip(MANIFEST_COLUMNS, manifest_row(one, copied), strict=True))
+        return row["status"], row["sha256"], row["identity"]
+
+    eve = stored(owner=Identity("eve"))
+    other = Copied(99, "cd" * 32)
+    assert said(eve, other) == ("changed", "cd" * 32, "eve")
+    assert said(eve, None) == ("missing", "", "eve")
+    assert said(replace(eve, deleted_at=kept.NOON), None) == ("deleted", "", "")
+    assert said(None, None) == ("deleted", "", "")
+
+
+@given(st.lists(st.lists(kept.texts | st.sampled_from(["=1+1", "+1", "-1", "@a", "\t=1", "\r=1"]), min_size=2)))
+def test_no_cell_is_a_formula_and_the_rest_is_as_it_was(rows: list[list[str]]) -> None:
+    text = csv_lines(rows).decode()
+    for row, cells in zip(rows, csv.reader(io.StringIO(text, newline="")), strict=True):
+        for value, cell in zip(row, cells, strict=True):
+            assert not cell or cell[0] not in "=+-@\t\r\n"
+            assert cell.removeprefix("'") == value.encode("utf-8", "replace").decode().removeprefix("'")
+
+
+def test_the_mail_says_where_it_is_or_why_it_is_not() -> None:
+    subject, text = words_of(export(W).finished(kept.NOON, DAY, 7, 1))
+    assert "ready" in subject
+    assert "\nhttps://x.de/1\n" in text
+    assert "1 of them are missing" in text
+    assert "until 2026-08-02 12:00 UTC" in text
+    subject, text = words_of(export(W).failed(Reason.NO_SPACE))
+    assert "failed" in subject
+    assert "no room" in text
+    assert "https" not in text
+
+
+def test_of_somebody_who_is_erased_nothing_is_known() -> None:
+    one = export(F).without_owner()
+    assert (one.owner, one.email, one.status) == ("", "", F)
