@@ -10,7 +10,6 @@ from bridge.core.ids import CallId
 from bridge.core.records import SectionState
 from tests.api.house import ALICE, BOB, CAROL, DAVE, ROOT, WAV
 from tests.api.wazo.office import BASE, TENANT, FakeRecordings, Office, another, recorded, refused, uuid_of
-from tests.storage import kept
 
 Client = TestClient[Request, Application]
 ANY = {"Accept": "*/*"}
