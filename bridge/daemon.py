@@ -23,6 +23,7 @@ from bridge.asterisk.policy import ConnectionState
 from bridge.books import Books
 from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
+from bridge.core import outcome
 from bridge.core.decisions import StopAll
 from bridge.core.errors import BadInputError, MediaError, RecbridgeError, StoreError
 from bridge.core.ids import Identity, RecordId, RuleId
@@ -142,7 +143,7 @@ class Daemon:
             asterisk.username,
             config.secret,
             events=(*EVENTS, DTMF) if config.dtmf else EVENTS,
-            variables=self._book.rules.variables(),
+            variables=self._book.rules.variables() | outcome.VARIABLES,
             clock=clock,
         )
         contacts = PhoneContacts(
@@ -230,6 +231,7 @@ class Daemon:
                 exports=exporter,
                 contacts=contacts,
                 server_host=asterisk.host,
+                keeping=config.retention.keeping,
                 recordings=Deleting(store, config.database, config.spool.local, utc_now),
             ),
             metrics=metrics,
@@ -352,7 +354,7 @@ class Daemon:
             else:
                 self._refused, self._book = None, book
                 engine.recorder.use_rules(book.rules, People(book.directory, self._config.trunks))
-                connection.want_variables(book.rules.variables())
+                connection.want_variables(book.rules.variables() | outcome.VARIABLES)
                 await self._keep_book()
                 count = len(book.rules.rules)
                 await engine.feed([AppendFact(Fact(FactKind.RULES_LOADED, utc_now(), data={"rules": count}))])

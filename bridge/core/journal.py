@@ -5,8 +5,9 @@ from datetime import datetime
 
 from bridge.core.calls import Call, Channel
 from bridge.core.ids import Identity
+from bridge.core.outcome import status_of
 from bridge.core.people import People, User
-from bridge.core.records import Cdr, JournalEntry, JournalResult
+from bridge.core.records import CallStatus, Cdr, JournalEntry, JournalResult
 from bridge.core.rules import Direction
 
 _RESULTS = {
@@ -68,6 +69,15 @@ def _seconds(start: datetime, end: datetime | None) -> float:
     return max(0.0, (end - start).total_seconds()) if end is not None else 0.0
 
 
+def _takers(call: Call) -> list[Channel]:
+    """The legs that took the call: those that were rung and talked; without any, those that came into it otherwise.
+
+    Who picks a call up, or comes into a conference, was not rung.
+    """
+    talked = [leg for leg in call.legs if leg.talked_with and leg is not call.caller]
+    return [leg for leg in talked if leg.dialed] or talked
+
+
 def _result(leg: Channel, call: Call) -> JournalResult:
     if leg.talked_with:
         return JournalResult.HANGUP
@@ -113,6 +123,7 @@ def _entry(user: User, legs: Sequence[Channel], call: Call, people: People, ende
     device = user.device_of(leg.name)
     location = user.location
     via, via_details = _via(leg, call)
+    left_message = status_of(call, answered=bool(_takers(call))) is CallStatus.VOICEMAIL
     return JournalEntry(
         call_id=call.call_id,
         user_id=str(user.id),
@@ -130,7 +141,7 @@ def _entry(user: User, legs: Sequence[Channel], call: Call, people: People, ende
         number=number_of(other, caller, people) if other is not None else leg.exten,
         prefix="",
         result=_result(leg, call),
-        result_details="",
+        result_details="voicemail" if left_message and not leg.talked_with else "",
         via=via,
         via_details=via_details,
         extension=number_of(leg, caller, people),
@@ -159,6 +170,7 @@ def cdr(call: Call, people: People, ended_at: datetime) -> Cdr:
     caller = call.caller
     legs = call.legs
     answered = [leg for leg in legs if leg.dialed and leg.talked_with]
+    takers = _takers(call)
     rung = [leg for leg in legs if leg.dialed and leg is not caller]
     destination = answered[0] if answered else (rung[0] if rung else None)
     talked = [leg for leg in legs if leg.talked_with]
@@ -168,7 +180,7 @@ def cdr(call: Call, people: People, ended_at: datetime) -> Cdr:
     return Cdr(
         call_id=call.call_id,
         started_at=call.began_at,
-        answered_at=min((leg.answered_at for leg in answered if leg.answered_at is not None), default=None),
+        answered_at=min((leg.answered_at for leg in takers if leg.answered_at is not None), default=None),
         ended_at=ended_at,
         direction=direction(ways, people),
         source_name=name_of(caller, people),
@@ -184,4 +196,6 @@ def cdr(call: Call, people: People, ended_at: datetime) -> Cdr:
         hangup_cause=caller.cause,
         record_ids=tuple(call.records),
         participants=identities(legs, people),
+        status=status_of(call, answered=bool(takers)),
+        destination_context=destination.context if destination is not None else "",
     )

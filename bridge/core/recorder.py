@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.core import calls as c
 from bridge.core import decisions as d
-from bridge.core import journal
+from bridge.core import journal, outcome
 from bridge.core import messages as m
 from bridge.core.applying import Applies, Applying, may_record
 from bridge.core.channel_facts import ChannelFacts
@@ -253,7 +253,7 @@ class Recorder:
         self.rules = rules
         self.people = self.sectioner.people = people
         self.applies.use_rules(rules, people)
-        self.tracker.variables = rules.variables()
+        self.tracker.variables = rules.variables() | outcome.VARIABLES
         self._early = any(placed.rule.start is not Start.TALK for placed in rules.rules)
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.core.messages import DialBegan
-from bridge.core.records import JournalEntry, JournalResult
+from bridge.core.records import CallStatus, JournalEntry, JournalResult
 from tests.core.scene import Scene
 
 USERS = """\
@@ -183,3 +183,64 @@ def test_an_entry_of_joined_calls_names_the_record_that_took_the_later_sections(
     scene.play()
     assert len(scene.cdrs[0].record_ids) == 2
     assert {entry.record_id for entry in scene.entries} == {older}
+
+
+def left_alone(scene: Scene, *variables: tuple[str, str]) -> None:
+    """Bob does not answer; then the dial plan does something with alice that sets these variables."""
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102", number="101")
+    bob = scene.pbx.ring(alice, "PJSIP/822-1", number="102")
+    scene.pbx.wait(7)
+    scene.pbx.dial_ends(alice, bob, "NOANSWER")
+    scene.pbx.hangup(bob, cause=16)
+    scene.pbx.wait(3)
+    for name, value in variables:
+        scene.pbx.variable(alice, name, value)
+    scene.pbx.hangup(alice, cause=16)
+    scene.play()
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "details"),
+    [
+        ((), CallStatus.UNKNOWN, ""),
+        ((("VMSTATUS", "SUCCESS"),), CallStatus.VOICEMAIL, "voicemail"),
+        ((("VMSTATUS", "FAILED"),), CallStatus.UNKNOWN, ""),
+        ((("VMSTATUS", "SUCCESS"), ("VMSTATUS", "FAILED")), CallStatus.UNKNOWN, ""),
+        ((("WAZO_BLOCKED_NUMBER_UUID", "2d76d3a5-d41a-498a-abed-bce30b602693"),), CallStatus.BLOCKED, ""),
+        ((("WAZO_BLOCKED_NUMBER_UUID", ""),), CallStatus.UNKNOWN, ""),
+    ],
+)
+def test_what_became_of_a_call_that_nobody_took_is_said_by_its_variables(
+    variables: tuple[tuple[str, str], ...], status: CallStatus, details: str
+) -> None:
+    scene = Scene(users=USERS)
+    left_alone(scene, *variables)
+    (cdr,) = scene.cdrs
+    assert (cdr.status, cdr.answered_at) == (status, None)
+    assert {entry.result_details for entry in scene.entries} == {details}
+
+
+def test_a_call_that_somebody_took_was_answered_whatever_it_ends_in() -> None:
+    scene = Scene(users=USERS)
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102", number="101")
+    bob = scene.pbx.ring(alice, "PJSIP/822-1", number="102")
+    scene.pbx.answered(alice, bob, "b1")
+    scene.pbx.wait(5)
+    scene.pbx.leave("b1", bob)
+    scene.pbx.variable(alice, "VMSTATUS", "SUCCESS")
+    scene.pbx.hangup(bob, alice, cause=16)
+    scene.play()
+    assert [cdr.status for cdr in scene.cdrs] == [CallStatus.ANSWERED]
+    assert {entry.result_details for entry in scene.entries} == {""}
+
+
+def test_a_cdr_names_the_contexts_of_both_sides() -> None:
+    scene = Scene(users=USERS)
+    alice = scene.pbx.channel("PJSIP/alice-1", exten="102", number="101", context="from-inside")
+    bob = scene.pbx.channel("PJSIP/822-1", of=alice, context="from-bob")
+    scene.pbx.events.append(DialBegan(scene.pbx.now, alice, bob, "102", "", "PJSIP/822-1"))
+    scene.pbx.wait(1)
+    scene.pbx.hangup(bob, alice, cause=16)
+    scene.play()
+    (cdr,) = scene.cdrs
+    assert (cdr.context, cdr.destination_context) == ("from-inside", "from-bob")
