@@ -118,6 +118,25 @@ class AmiConnection:
         if more and self._filtered and self._manager is not None and self._serving:
             self._manager.drop(AsteriskUnreachableError("the rules ask about other variables now: logging in anew"))
 
+    async def want_events(self, names: Collection[str]) -> None:
+        """Have these events sent, too, from now on. Filters cannot be taken back, so they come until the connection is
+        lost, and after every later login."""
+        new = tuple(name for name in names if name not in self._events)
+        self._events += new
+        manager = self._manager
+        if not new or manager is None:
+            return
+        if not self._serving:
+            manager.drop(AsteriskUnreachableError("other events are wanted now: logging in anew"))
+            return
+        for name in new:
+            manager.register_event(name, self._deliver)
+        if self._filtered:
+            try:
+                await filters.ask_for(manager, new, (), self._deadlines.action_s)
+            except AsteriskError as error:
+                manager.drop(error)  # the next login asks for them
+
     def close(self) -> None:
         """End `run` and fail what is pending; no connection is made after this."""
         self._closing.set()

@@ -59,7 +59,7 @@ class Vonage:
         "callCreated",
         "callUpdated",
         "callDestroyed",
-        "archive",
+        *dict.fromkeys(f"archive.{status}" for status in _ARCHIVE_STATUS.values()),
     )
 
     def __init__(self, base_url: str) -> None:
@@ -107,7 +107,7 @@ class Vonage:
             "status": status,
             "url": f"{self._base_url}/api/v1/records/{place}" if status == "available" else None,
         }
-        return [Callback(fact.call_id or "", "archive", body, archive=True)]
+        return [Callback(fact.call_id or "", f"archive.{status}", body, archive=True)]
 
 
 def _session(fact: Fact, project_id: str, event: str, more: Mapping[str, str] | None = None, **what: Json) -> Callback:
