@@ -264,7 +264,7 @@ class Dispatcher:
         """What is said of an attempt that failed: in the log, and as a fact once nothing more is tried."""
         if delivery.state is DeliveryState.DELIVERED:
             return ()
-        what = {"webhook": self.webhook.id, "delivery": delivery.key.id, "event": delivery.name}
+        what = {"webhook": self.webhook.id, "delivery": delivery.key.id, "name": delivery.name}
         why = {"status": delivery.status, "error": delivery.error, "attempts": delivery.attempts}
         if delivery.state is DeliveryState.WAITING:
             log.info("webhook-not-delivered", **what, **why, again=str(delivery.next_at))
