@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -52,11 +52,24 @@ _AGAIN_S = 0.5
 _FORGET_AT_ONCE = 500
 
 
-class Webhooks:
-    """Keeps first, then lets it count. Every call raises StoreError."""
+async def _as_it_is(formats: frozenset[FormatName]) -> None:
+    """Nothing is told for the sake of some formats alone."""
 
-    def __init__(self, surroundings: Surroundings, sender: Callable[[], Sender] | None = None) -> None:
+
+class Webhooks:
+    """Keeps first, then lets it count. Every call raises StoreError.
+
+    `uses` is told the formats that webhooks have, disabled ones too, when that may have changed.
+    """
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        sender: Callable[[], Sender] | None = None,
+        uses: Callable[[frozenset[FormatName]], Awaitable[None]] = _as_it_is,
+    ) -> None:
         self._around = surroundings
+        self._uses = uses
         self._sender = sender or self._new_sender
         self._dispatchers: dict[WebhookId, Dispatcher] = {}
         self._tasks: dict[WebhookId, asyncio.Task[None]] = {}
@@ -67,6 +80,7 @@ class Webhooks:
         waiting = await self._around.store.waiting()
         for webhook in await self._around.store.webhooks():
             self._begin(webhook, waiting.get(webhook.id, 0))
+        await self._tell_formats()
 
     async def run(self) -> None:
         """Forget old deliveries, until cancelled; then all dispatchers end."""
@@ -154,6 +168,7 @@ class Webhooks:
             # As it was kept: its cursor is the newest fact's.
             (kept,) = [one for one in await self._around.store.webhooks() if one.id == webhook.id]
             self._begin(kept, 0)
+            await self._tell_formats()
         return kept, value
 
     async def change(self, webhook_id: WebhookId, by: Reader, **values: object) -> Webhook | None:
@@ -199,6 +214,7 @@ class Webhooks:
             fact = Fact(FactKind.WEBHOOK_REMOVED, self._around.clock(), data=data, personal={"identity": by.identity})
             await self._commit([EndWebhook(webhook_id)], fact)
             del self._dispatchers[webhook_id]
+            await self._tell_formats()
         await self._end(webhook_id, dispatcher)
         return True
 
@@ -245,6 +261,9 @@ class Webhooks:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await dispatcher.close()
+
+    async def _tell_formats(self) -> None:
+        await self._uses(frozenset(one.webhook.format for one in self._dispatchers.values()))
 
     async def _commit(self, changes: Sequence[WebhookChange], *facts: Fact) -> None:
         self._around.publish(await self._around.store.commit(changes, facts))
