@@ -14,6 +14,7 @@ from bridge.storage.database import SqliteStore
 from bridge.storage.erasing import Erasing
 from bridge.storage.finished_calls import FinishedCalls
 from bridge.storage.retention import NOBODY, Order, Retention
+from bridge.storage.tokens import forget_expired
 from bridge.storage.turns import run_turn
 
 log = structlog.get_logger()
@@ -32,6 +33,7 @@ class Housekeeping:
 
     What was set over HTTP counts from the next run on. It deletes no recordings where that would be more than half of
     all that are stored, and no finished calls where that would be more than half of those: then `warning` says so.
+    Tokens go a day after they have expired.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Housekeeping:
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`keep` is the configuration's. `well`: what the recorder has decided is in the database; until then no file is
-        taken for an orphan, and no call for finished.
+        """`keep` is the configuration's. `well`: what the recorder has decided is in the database; until then no file
+        is taken for an orphan, and no call for finished.
         """
         self.warning: NotReady | None = None
         self._store = store
@@ -84,6 +86,9 @@ class Housekeeping:
         await self._retention.finish()
         await self._delete()
         now = self._clock()
+        forgotten = await forget_expired(self._store, now - _DAY)
+        if forgotten:
+            log.info("tokens-forgotten", count=forgotten)
         due = self._looked_through is None or now - self._looked_through >= _LOOK_THROUGH
         if due and self._well():
             await self._retention.tidy()

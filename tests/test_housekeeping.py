@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 import structlog
 
+from bridge.core.access import Role
 from bridge.core.erasure import Person
+from bridge.core.ids import Identity
 from bridge.core.records import FactKind
 from bridge.core.retention import Hold, Keeping, Target
 from bridge.core.settings import Settings
 from bridge.core.store import PutHold, PutSettings
 from bridge.housekeeping import Housekeeping
 from bridge.storage.finished_calls import FinishedCalls
+from bridge.storage.tokens import all_tokens
 from bridge.storage.turns import run_turn
+from bridge.tokens import new_token
 from tests.storage import kept
 from tests.storage.spools import DAY, House, house
 
@@ -246,3 +250,19 @@ async def test_no_call_goes_before_all_is_kept(here: House) -> None:
     await finished_calls(here, 10 * DAY, DAY)
     await keeping(here, calls=5 * DAY, well=False).once()
     assert await left(here) == 2
+
+
+async def test_tokens_go_a_day_after_they_have_expired(here: House) -> None:
+    made = {}
+    for name, ends in (("ever", None), ("later", DAY * 9), ("just", timedelta(0)), ("long", -DAY)):
+        expires_at = None if ends is None else here.now + ends
+        token, _ = new_token(Identity(name), Role.USER, None, here.now, expires_at)
+        await here.store.add_token(token)
+        made[name] = token.id
+    await keeping(here).once()
+    left = [token.identity for token in await all_tokens(here.store)]
+    assert sorted(left) == ["ever", "just", "later"]
+    assert await here.store.token(made["long"]) is None
+    here.now += DAY
+    await keeping(here).once()
+    assert sorted(token.identity for token in await all_tokens(here.store)) == ["ever", "later"]

@@ -1,22 +1,30 @@
-"""`recbridge token`: API tokens, written into the database that the daemon reads."""
+"""`recbridge token`: API tokens, in the database that the daemon reads."""
 
 import argparse
 import asyncio
 import json
+import re
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from bridge import tokens
-from bridge.cli.database import keep_token
+from bridge.cli.database import keep_token, opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
-from bridge.config import load_config
-from bridge.core.access import Role, Scope
+from bridge.config import Config, load_config
+from bridge.core.access import Role, Scope, Token
 from bridge.core.durations import parse_duration
 from bridge.core.ids import Identity
+from bridge.storage.tokens import all_tokens
+
+_ID = re.compile(r"(?:rb_)?([0-9a-f]{16})(?:_[A-Za-z0-9_-]*)?\Z")
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command."""
-    parser = subparsers.add_parser("token", help="make API tokens", description="Makes API tokens.")
+    parser = subparsers.add_parser(
+        "token", help="make, list and revoke API tokens", description="Looks after API tokens."
+    )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     create = actions.add_parser(
         "create",
@@ -35,6 +43,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help=f"what it may do: {', '.join(Scope)} (default: all for an admin, else play, download, control)",
     )
     create.set_defaults(func=run_create)
+    listing = actions.add_parser(
+        "list",
+        help="list the tokens",
+        description="Lists the tokens, oldest first; those that have expired are forgotten a day later.",
+    )
+    add_config_option(listing)
+    add_json_option(listing)
+    listing.set_defaults(func=run_list)
+    revoke = actions.add_parser(
+        "revoke", help="end a token", description="Ends a token: it opens nothing any more. Exits 1 if it is not there."
+    )
+    add_config_option(revoke)
+    revoke.add_argument("id", type=_token_id, metavar="ID", help="as `recbridge token list` shows it")
+    revoke.set_defaults(func=run_revoke)
 
 
 def run_create(args: argparse.Namespace) -> int:
@@ -46,20 +68,64 @@ def run_create(args: argparse.Namespace) -> int:
     asyncio.run(keep_token(config, token, make=True))
     scopes = sorted(str(scope) for scope in token.scopes)
     if args.json:
-        described = {
-            "token": plain,
-            "id": token.id,
-            "identity": token.identity,
-            "role": str(token.role),
-            "scopes": scopes,
-            "expiresAt": None if expires_at is None else expires_at.isoformat(timespec="seconds"),
-        }
-        print(json.dumps(described, ensure_ascii=False, indent=2))
+        print(json.dumps({"token": plain, **_described(token)}, ensure_ascii=False, indent=2))
     else:
         until = "for ever" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
         print(f"For {token.identity} as {token.role}, {until}; it may look and {', '.join(scopes) or 'nothing else'}:")
         print(plain)
     return 0
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Show every token, but for its secret. Raises BadInputError, StoreError."""
+    found = asyncio.run(_all(load_config(config_path(args))))
+    if args.json:
+        print(json.dumps([_described(token) for token in found], ensure_ascii=False, indent=2))
+        return 0
+    now = datetime.now(UTC)
+    for token in found:
+        until = "for ever" if token.expires_at is None else f"until {token.expires_at:%Y-%m-%d %H:%M} UTC"
+        over = " (expired)" if tokens.expired(token, now) else ""
+        print(f"{token.id}  {token.identity}  {token.role}  {until}{over}  {','.join(sorted(token.scopes))}")
+    return 0
+
+
+def run_revoke(args: argparse.Namespace) -> int:
+    """End one. Raises BadInputError, StoreError."""
+    if asyncio.run(_end(load_config(config_path(args)), args.id)):
+        print(f"{args.id} opens nothing any more")
+        return 0
+    print(f"there is no token {args.id}", file=sys.stderr)
+    return 1
+
+
+async def _all(config: Config) -> Sequence[Token]:
+    async with opened(config) as store:
+        return await all_tokens(store)
+
+
+async def _end(config: Config, token_id: str) -> bool:
+    async with opened(config) as store:
+        return await store.end_token(token_id)
+
+
+def _described(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "identity": token.identity,
+        "role": str(token.role),
+        "scopes": sorted(str(scope) for scope in token.scopes),
+        "createdAt": token.created_at.isoformat(timespec="seconds"),
+        "expiresAt": None if token.expires_at is None else token.expires_at.isoformat(timespec="seconds"),
+    }
+
+
+def _token_id(text: str) -> str:
+    """Also of a whole token, of which this is the part that is no secret."""
+    found = _ID.match(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no token's id: `recbridge token list` shows them")
+    return found[1]
 
 
 def _identity(text: str) -> Identity:
