@@ -17,8 +17,8 @@ READ_DTMF = "dtmf"
 """One class more, where `dtmf: true` asks for the keys that are pressed: DTMFEnd (on 16.28, too)."""
 
 WRITE = ("system", "call")
-"""Classes of actions that are used. system: MixMonitor, Filter, CoreShowChannels, CoreSettings. call: StopMixMonitor,
-MixMonitorMute (either would do), Getvar and Setvar."""
+"""Classes of actions that are used. system: MixMonitor, Filter, CoreShowChannels, CoreSettings, PJSIPShowContacts.
+call: StopMixMonitor, MixMonitorMute (either would do), Getvar and Setvar."""
 
 _NEEDED = ("MixMonitor", "StopMixMonitor", "MixMonitorMute", "CoreShowChannels", "BridgeList", "BridgeInfo", "Setvar")
 _NO_CHANNEL = "recbridge/none"

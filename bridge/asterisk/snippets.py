@@ -53,7 +53,7 @@ permit = 127.0.0.1/255.255.255.255
 ; system: FullyBooted, Shutdown. call: channels, bridges, MixMonitor. agent: queues. user: UserEvent.
 ; dialplan: VarSet, Newexten.{keys}
 read = {",".join(read_classes(dtmf=dtmf))}
-; system: MixMonitor, Filter, CoreShowChannels. call: StopMixMonitor, MixMonitorMute, Setvar.
+; system: MixMonitor, Filter, CoreShowChannels, PJSIPShowContacts. call: StopMixMonitor, MixMonitorMute, Setvar.
 write = {",".join(WRITE)}
 ; Milliseconds that Asterisk waits for a reader before it hangs up on it; 100 is its default.
 writetimeout = 5000
