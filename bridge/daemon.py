@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -29,16 +30,22 @@ from bridge.core.errors import BadInputError, MediaError, RecbridgeError, StoreE
 from bridge.core.ids import Identity, RecordId, RuleId
 from bridge.core.kept import newest
 from bridge.core.live import CallNow, NotReady
-from bridge.core.messages import DTMF, parse
+from bridge.core.messages import CHANNEL_EVENTS, DTMF, parse
 from bridge.core.now import calls_now
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
+from bridge.core.webhooks import MOST as MOST_WEBHOOKS
+from bridge.core.webhooks import FormatName, Webhook, wants_channels
 from bridge.deleting import Deleting
 from bridge.engine import Engine, Input
 from bridge.exporting import Exporter, Terms
+from bridge.feed import standard
+from bridge.feed.dispatcher import Surroundings
 from bridge.feed.stream import Hub
+from bridge.feed.vonage import Vonage
+from bridge.feed.webhooks import Webhooks
 from bridge.hands import Hands
 from bridge.housekeeping import Housekeeping
 from bridge.keeper import Keeper
@@ -55,6 +62,7 @@ from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
 from bridge.storage.orphans import highest_numbers
 from bridge.storage.spool import Spool
+from bridge.storage.webhooks import SqliteWebhooks
 from bridge.storage.workers import Workers
 
 log = structlog.get_logger()
@@ -155,12 +163,15 @@ class Daemon:
         )
         hands = Hands(connection, spool, inspector, clock)
         hub = Hub(store)
-        metrics = Metrics(lambda: numbers(connection, engine, keeper, hub, books))
+        # Of their own, so that live streams and callbacks cannot take each other's place.
+        callbacks_hub = Hub(store, most=MOST_WEBHOOKS)
+        metrics = Metrics(lambda: numbers(connection, engine, keeper, hub, books, webhooks=webhooks))
         intents = IntentsFile(config.database.with_name(f"{config.database.name}.intents"), utc_now)
 
         def publish(facts: Sequence[NumberedFact]) -> None:
             metrics.count(facts)
             hub.publish(facts)
+            callbacks_hub.publish(facts)
 
         keeper = Keeper(store, intents, Outbox(publish), utc_now)
         await keeper.take_in()
@@ -200,6 +211,30 @@ class Daemon:
             clock=utc_now,
         )
 
+        async def warn(subject: str, text: str) -> None:
+            if config.mail is not None and config.mail.admin is not None:
+                await mailer.send(config.mail.admin, subject, text)
+
+        async def callbacks_changed(all_of_them: Sequence[Webhook]) -> None:
+            recorder.tell_channels = any(map(wants_channels, all_of_them))
+            if recorder.tell_channels:
+                await connection.want_events(CHANNEL_EVENTS)
+
+        webhooks = Webhooks(
+            Surroundings(
+                store=SqliteWebhooks(store, config.systemname),
+                hub=callbacks_hub,
+                formats={FormatName.STANDARD: standard, FormatName.VONAGE: Vonage(config.http.base_url)},
+                project_id=config.systemname,
+                clock=utc_now,
+                jitter=random.random,
+                publish=keeper.outbox.put,
+                warn=warn,
+                changed=callbacks_changed,
+                allow_private=config.webhooks.allow_private,
+            )
+        )
+
         async def tell(fact: Fact) -> None:
             await engine.feed([AppendFact(fact)])
 
@@ -228,15 +263,18 @@ class Daemon:
                 systemname=config.systemname,
                 tenant_uuid=config.tenant_uuid,
                 setting=setting,
+                webhooks=webhooks,
                 exports=exporter,
                 contacts=contacts,
                 server_host=asterisk.host,
                 keeping=config.retention.keeping,
+                keep_exports=config.retention.exports,
                 recordings=Deleting(store, config.database, config.spool.local, utc_now),
             ),
             metrics=metrics,
         )
         await disk.look_now()
+        await webhooks.start()
         if self._refused is not None:
             self._log_refused(self._refused, "the last good rules are in force")
         else:
@@ -252,6 +290,7 @@ class Daemon:
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
             asyncio.create_task(mailer.run(), name="mail"),
+            asyncio.create_task(webhooks.run(), name="webhooks"),
             asyncio.create_task(exporter.run(), name="exports"),
             asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
@@ -269,6 +308,7 @@ class Daemon:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await webhooks.close()
             if self._stop_recordings and not deciding.done():
                 await _stop_all(engine)
             # Asterisk may still answer what it has been asked: else a MixMonitor that has just begun counts as failed.

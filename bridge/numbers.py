@@ -2,16 +2,19 @@
 
 from collections import Counter
 
-from bridge.api.metrics import Numbers
+from bridge.api.metrics import CallbackNumbers, Numbers
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.policy import ConnectionState
 from bridge.books import Books
 from bridge.engine import Engine
 from bridge.feed.stream import Hub
+from bridge.feed.webhooks import Webhooks
 from bridge.keeper import Keeper
 
 
-def numbers(connection: AmiConnection, engine: Engine, keeper: Keeper, hub: Hub, books: Books) -> Numbers:
+def numbers(
+    connection: AmiConnection, engine: Engine, keeper: Keeper, hub: Hub, books: Books, *, webhooks: Webhooks
+) -> Numbers:
     """Of this moment."""
     recorder = engine.recorder
     return Numbers(
@@ -25,4 +28,16 @@ def numbers(connection: AmiConnection, engine: Engine, keeper: Keeper, hub: Hub,
         changes_lost=keeper.lost,
         streams=hub.streams,
         coverage=books.totals,
+        callbacks=_callbacks(webhooks),
+    )
+
+
+def _callbacks(webhooks: Webhooks) -> CallbackNumbers:
+    tally = webhooks.tally()
+    return CallbackNumbers(
+        webhooks=Counter("enabled" if one.enabled else "disabled" for one in webhooks.all),
+        waiting=tally.waiting,
+        behind=webhooks.behind(),
+        attempts={"delivered": tally.delivered, "failed": tally.failed},
+        given_up=tally.given_up,
     )

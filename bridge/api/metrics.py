@@ -27,6 +27,17 @@ _OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackNumbers:
+    """What callbacks do: deliveries that wait, attempts since the start, facts that the slowest has before it."""
+
+    webhooks: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    behind: int = 0
+    attempts: Mapping[str, int] = field(default_factory=dict)
+    given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
     """What is so at this moment. `coverage` sums up the calls that have ended since the start."""
 
@@ -40,6 +51,7 @@ class Numbers:
     changes_lost: int = 0
     streams: int = 0
     coverage: Tally = field(default_factory=Tally)
+    callbacks: CallbackNumbers = field(default_factory=CallbackNumbers)
 
 
 class Metrics:
@@ -110,6 +122,7 @@ class _Now(Collector):
         if space is not None:
             yield _gauge("spool_free_bytes", "Room on the spool's disk.", space.free_bytes)
             yield _gauge("spool_total_bytes", "Size of the spool's disk.", space.total_bytes)
+        yield from self._callbacks(now.callbacks)
         yield from self._coverage(now.coverage)
 
     def _readiness(self) -> Iterator[Metric]:
@@ -117,6 +130,18 @@ class _Now(Collector):
         yield _gauge("ready", "Whether recordings can be made as they should.", not reasons)
         yield _by("not_ready", "What hurts recordings.", "reason", {one.code: 1 for one in reasons})
         yield _by("warning", "What an admin should look at.", "reason", {one.code: 1 for one in warnings})
+
+    @staticmethod
+    def _callbacks(now: CallbackNumbers) -> Iterator[Metric]:
+        yield _by("webhooks", "Callbacks that are set up.", "state", {
+            state: now.webhooks.get(state, 0) for state in ("enabled", "disabled")
+        })  # fmt: skip
+        yield _gauge("webhook_deliveries_waiting", "Deliveries that wait, of all callbacks.", now.waiting)
+        yield _gauge("webhook_facts_behind", "Facts that the slowest enabled callback has before it.", now.behind)
+        yield _counter_by("webhook_attempts", "Deliveries that were tried.", "outcome", {
+            outcome: now.attempts.get(outcome, 0) for outcome in ("delivered", "failed")
+        })  # fmt: skip
+        yield _counter("webhook_given_up", "Deliveries that were given up.", now.given_up)
 
     @staticmethod
     def _coverage(tally: Tally) -> Iterator[Metric]:

@@ -259,6 +259,14 @@ def selects(events: Sequence[str], name: str) -> bool:
     return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in events)
 
 
+def wants_channels(webhook: Webhook) -> bool:
+    """Whether facts about channels have to be said for it. They are many: `*` alone does not ask for them.
+
+    Also while it is disabled: what happens meanwhile is delivered later.
+    """
+    return webhook.format is FormatName.VONAGE or any(one.startswith("channel.") for one in webhook.events)
+
+
 def wrong_events(events: Sequence[str], names: Sequence[str]) -> str | None:
     """What is wrong with `events`, None if nothing is."""
     for one in events:

@@ -57,6 +57,7 @@ class Surroundings:
     """What webhooks need of the daemon. `project_id` is the PBX's name.
 
     `publish` takes facts that were kept, `warn` a mail's subject and text for the admin; `jitter` gives from 0 to 1.
+    `changed` is told of all webhooks at the start and after each change.
     """
 
     store: WebhookStore
@@ -67,6 +68,7 @@ class Surroundings:
     jitter: Callable[[], float]
     publish: Callable[[Sequence[NumberedFact]], None]
     warn: Callable[[str, str], Awaitable[None]]
+    changed: Callable[[Sequence[Webhook]], Awaitable[None]]
     allow_private: bool = False
     policy: Policy = _POLICY
 

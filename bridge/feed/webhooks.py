@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -52,24 +52,11 @@ _AGAIN_S = 0.5
 _FORGET_AT_ONCE = 500
 
 
-async def _as_it_is(formats: frozenset[FormatName]) -> None:
-    """Nothing is told for the sake of some formats alone."""
-
-
 class Webhooks:
-    """Keeps first, then lets it count. Every call raises StoreError.
+    """Keeps first, then lets it count. Every call raises StoreError."""
 
-    `uses` is told the formats that webhooks have, disabled ones too, when that may have changed.
-    """
-
-    def __init__(
-        self,
-        surroundings: Surroundings,
-        sender: Callable[[], Sender] | None = None,
-        uses: Callable[[frozenset[FormatName]], Awaitable[None]] = _as_it_is,
-    ) -> None:
+    def __init__(self, surroundings: Surroundings, sender: Callable[[], Sender] | None = None) -> None:
         self._around = surroundings
-        self._uses = uses
         self._sender = sender or self._new_sender
         self._dispatchers: dict[WebhookId, Dispatcher] = {}
         self._tasks: dict[WebhookId, asyncio.Task[None]] = {}
@@ -80,20 +67,17 @@ class Webhooks:
         waiting = await self._around.store.waiting()
         for webhook in await self._around.store.webhooks():
             self._begin(webhook, waiting.get(webhook.id, 0))
-        await self._tell_formats()
+        await self._around.changed(self.all)
 
     async def run(self) -> None:
-        """Forget old deliveries, until cancelled; then all dispatchers end."""
-        try:
-            while True:
-                wait_s = _LOOK_EVERY_S
-                try:
-                    wait_s = await self._tidy()
-                except StoreError as error:
-                    log.warning("webhook-deliveries-not-forgotten", problem=error.message)
-                await asyncio.sleep(wait_s)
-        finally:
-            await self.close()
+        """Forget old deliveries, until cancelled."""
+        while True:
+            wait_s = _LOOK_EVERY_S
+            try:
+                wait_s = await self._tidy()
+            except StoreError as error:
+                log.warning("webhook-deliveries-not-forgotten", problem=error.message)
+            await asyncio.sleep(wait_s)
 
     async def close(self) -> None:
         """End all dispatchers; what was being sent is sent again after the next start."""
@@ -168,7 +152,7 @@ class Webhooks:
             # As it was kept: its cursor is the newest fact's.
             (kept,) = [one for one in await self._around.store.webhooks() if one.id == webhook.id]
             self._begin(kept, 0)
-            await self._tell_formats()
+            await self._around.changed(self.all)
         return kept, value
 
     async def change(self, webhook_id: WebhookId, by: Reader, **values: object) -> Webhook | None:
@@ -194,6 +178,7 @@ class Webhooks:
             fact = set_fact(webhook, host_of(webhook.url), by.identity, now)
             await self._commit([PutWebhook(webhook), *changes], fact)
             dispatcher.use(webhook)
+            await self._around.changed(self.all)
             return webhook
 
     async def rotate(self, webhook_id: WebhookId, secret: str | None, by: Reader) -> str | None:
@@ -214,7 +199,7 @@ class Webhooks:
             fact = Fact(FactKind.WEBHOOK_REMOVED, self._around.clock(), data=data, personal={"identity": by.identity})
             await self._commit([EndWebhook(webhook_id)], fact)
             del self._dispatchers[webhook_id]
-            await self._tell_formats()
+            await self._around.changed(self.all)
         await self._end(webhook_id, dispatcher)
         return True
 
@@ -261,9 +246,6 @@ class Webhooks:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await dispatcher.close()
-
-    async def _tell_formats(self) -> None:
-        await self._uses(frozenset(one.webhook.format for one in self._dispatchers.values()))
 
     async def _commit(self, changes: Sequence[WebhookChange], *facts: Fact) -> None:
         self._around.publish(await self._around.store.commit(changes, facts))

@@ -10,7 +10,7 @@ from bridge.core.ids import CallId, Identity
 from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
 from bridge.core.webhook_store import WebhookStore
-from bridge.core.webhooks import Callback, Format, FormatName, Policy
+from bridge.core.webhooks import Callback, Format, FormatName, Policy, Webhook
 from bridge.feed import standard
 from bridge.feed.dispatcher import Surroundings
 from bridge.feed.sender import Sender
@@ -56,6 +56,7 @@ class Office:
     allow_private: bool = True
     mails: list[tuple[str, str]] = field(default_factory=list)
     kept: WebhookStore = field(init=False)
+    all: Sequence[Webhook] = ()
     hub: Hub = field(init=False)
     webhooks: Webhooks = field(init=False)
 
@@ -75,6 +76,7 @@ class Office:
             jitter=random.random,
             publish=self.hub.publish,
             warn=self._warn,
+            changed=self._changed,
             allow_private=self.allow_private,
             policy=self.policy,
         )
@@ -85,6 +87,9 @@ class Office:
 
     async def _warn(self, subject: str, text: str) -> None:
         self.mails.append((subject, text))
+
+    async def _changed(self, webhooks: Sequence[Webhook]) -> None:
+        self.all = webhooks
 
     async def happen(self, *changes: AppendFact) -> Sequence[NumberedFact]:
         facts = await self.store.commit(changes)
