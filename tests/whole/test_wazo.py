@@ -136,11 +136,13 @@ async def test_calls_are_listed_searched_and_written_as_csv(daemon: Daemon, netw
         assert outside["destination_user_uuid"] is None
 
         async def found(client: Client = admin, **params: object) -> list[int]:
-            return [item["id"] for item in (await client.listed(**params))["items"]]
+            return [item["id"] for item in (await client.listed("/cdr", **params))["items"]]
 
         assert await found(direction="asc", recorded=True, recurse=False) == [inside["id"], outside["id"]]
         assert await found(until=outside["start"]) == [inside["id"]]
-        assert await found(**{"from": outside["start"]}) == [outside["id"]]
+        assert [one["id"] for one in (await admin.listed("/cdr", **{"from": outside["start"]}))["items"]] == [
+            outside["id"]
+        ]
         assert await found(search="bOB", tags="inside", number="_02") == [inside["id"]]
         assert await found(user_uuid=inside["destination_user_uuid"]) == [inside["id"]]
         assert await found(search=outside["recordings"][0]["filename"]) == [outside["id"]]

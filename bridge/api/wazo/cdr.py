@@ -1,6 +1,7 @@
 """Finished calls: `/cdr`, `/cdr/{id}`, `/users/{uuid}/cdr`, `/users/me/cdr`, as JSON or CSV."""
 
 import re
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
@@ -102,25 +103,21 @@ async def _answer_csv(request: web.Request, view: CdrView, found: pages.Found) -
     if found.is_whole:
         lines = [cdr_csv.line(view.item(kept), most) for kept in found.first.items]
         return web.Response(body=cdr_csv.header(most) + b"".join(lines), headers=cdr_csv.HEADERS)
-    response = web.StreamResponse(headers=cdr_csv.HEADERS)
-    await response.prepare(request)
-    if request.method == "GET":
-        await pages.write(response, cdr_csv.header(most))
+
+    async def lines_of_all() -> AsyncIterator[bytes]:
+        yield cdr_csv.header(most)
         async for kept in found.calls(dependencies(request).store):
-            await pages.write(response, cdr_csv.line(view.item(kept), most))
-    await response.write_eof()
-    return response
+            yield cdr_csv.line(view.item(kept), most)
+
+    return await pages.send(request, web.StreamResponse(headers=cdr_csv.HEADERS), lines_of_all())
 
 
 async def _stream_json(request: web.Request, view: CdrView, found: pages.Found) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    await response.prepare(request)
-    if request.method == "GET":
+    async def parts() -> AsyncIterator[bytes]:
         before = b'{"items":['
         async for kept in found.calls(dependencies(request).store):
-            await pages.write(response, before + json_text(view.item(kept)).encode())
+            yield before + json_text(view.item(kept)).encode()
             before = b","
-        counts = f'],"total":{found.first.total},"filtered":{found.first.filtered}}}'
-        await pages.write(response, counts.encode())
-    await response.write_eof()
-    return response
+        yield f'],"total":{found.first.total},"filtered":{found.first.filtered}}}'.encode()
+
+    return await pages.send(request, web.StreamResponse(headers={"Content-Type": "application/json"}), parts())

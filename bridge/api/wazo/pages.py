@@ -13,6 +13,7 @@ from bridge.core.store import Store
 
 PAGE = 1000
 _WRITE_S = 60
+_BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,22 @@ async def _page(store: Store, wanted: Wanted, seen: int) -> CdrPage:
     )
 
 
-async def write(response: web.StreamResponse, block: bytes) -> None:
-    """Send a part of an answer. Raises ConnectionResetError where the client takes nothing for 60 s."""
+async def send(request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]) -> web.StreamResponse:
+    """Send an answer in blocks. Raises ConnectionResetError where the client takes nothing for 60 s."""
+    await response.prepare(request)
+    if request.method == "GET":
+        block = bytearray()
+        async for part in parts:
+            block += part
+            if len(block) >= _BLOCK:
+                await _write(response, bytes(block))
+                block.clear()
+        await _write(response, bytes(block))
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, block: bytes) -> None:
     try:
         async with asyncio.timeout(_WRITE_S):
             await response.write(block)
