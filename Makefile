@@ -13,8 +13,9 @@ demo: install
 
 test: install lint unit
 
+# Some of them: make unit ARGS="tests/api -k webhook".
 unit: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(if $(ARGS),$(BIN)/python -m pytest $(ARGS),@sh tests/run-all $(BIN)/python)
 
 # The flows of calls on the other Asterisk that is supported, 16 from Debian bullseye.
 test-matrix: install
