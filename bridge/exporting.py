@@ -224,7 +224,8 @@ class Exporter:
                 log.exception("exports-failed")
                 wait_s = _AGAIN_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _make(self, export: Export) -> None:
         self._making = export.id

@@ -115,8 +115,12 @@ class Mailer:
                 log.warning("mail-put-off", problem=error.message)
             except Exception:  # no mail is worth the recording of all calls
                 log.exception("mail-failed")
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # aiosmtplib waits by wait_for, which may lose it (Python 3.11)
+                raise asyncio.CancelledError
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
 
     async def _round(self) -> float:
         """Try what is due; gives for how many seconds nothing is, at most a minute. Raises StoreError."""
