@@ -81,6 +81,8 @@ class ChannelEnds:
                 self._left(event)
             case m.BridgeEntered() | m.BridgeDestroyed():
                 self._broken.discard(event.bridge)
+            case m.SnapshotTaken():
+                self._broken.clear()  # who entered since nobody saw
 
     def clear(self) -> None:
         """Nothing is known any more."""

@@ -205,3 +205,27 @@ async def test_a_blind_transfer_unpublishes_the_one_who_is_moved(network: Networ
         ("carol", "clientDisconnected"),
     ]
     assert {one["reason"] for one in monitor.of("connectionDestroyed")} == {"clientDisconnected"}
+
+
+async def test_a_killed_daemon_tells_the_end_of_all_that_it_had_begun(
+    daemon: Daemon, network: Network, monitor: Monitor
+) -> None:
+    staying = await network.call("alice", "102")
+    await staying.answered()
+    going = await network.call("carol", "104")
+    await going.answered()
+    await monitor.until(lambda: len(monitor.of("streamCreated")) == 4)
+    await daemon.kill()
+    await going.hangup()
+    await network.wait_for_event(lambda event: event["Event"] == "Hangup" and "dave" in event["Channel"])
+    await daemon.start()
+    await monitor.until(lambda: len({one["connection"]["id"] for one in monitor.of("connectionDestroyed")}) == 2)
+    await staying.hangup()
+    await monitor.until(lambda: len({one["connection"]["id"] for one in monitor.of("connectionDestroyed")}) == 4)
+    for what in ("connection", "stream"):
+        # What was on its way when the daemon was killed may have come twice.
+        created = {json.dumps(one[what]) for one in monitor.of(f"{what}Created")}
+        assert len(created) == 4
+        destroyed = {json.dumps(one[what]["id"]) for one in monitor.of(f"{what}Destroyed")}
+        assert destroyed == {json.dumps(json.loads(one)["id"]) for one in created}
+    assert {one["reason"] for one in monitor.of("connectionDestroyed")} == {"clientDisconnected"}
