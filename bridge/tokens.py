@@ -5,7 +5,8 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from bridge.core.access import Role, Scope, Token
 from bridge.core.ids import Identity
@@ -38,6 +39,13 @@ def new_token(
         expires_at=expires_at,
     )
     return token, f"rb_{token_id}_{secret}"
+
+
+def derived(given: Token, now: datetime, lasts: timedelta) -> tuple[Token, str]:
+    """A fresh token that may what the given one may, ends with it at the latest, and is ended with it."""
+    ends = now + lasts if given.expires_at is None else min(now + lasts, given.expires_at)
+    token, plain = new_token(given.identity, given.role, given.scopes, now, ends)
+    return replace(token, made_with=given.id), plain
 
 
 def parse(plain: str) -> tuple[str, str] | None:

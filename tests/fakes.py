@@ -295,7 +295,10 @@ class MemoryStore:
 
     async def end_token(self, token_id: str) -> bool:
         self._check()
-        return self._tokens.pop(token_id, None) is not None
+        there = self._tokens.pop(token_id, None) is not None
+        for one in [one.id for one in self._tokens.values() if one.made_with == token_id]:
+            await self.end_token(one)
+        return there
 
     async def settings(self) -> Settings:
         self._check()

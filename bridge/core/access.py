@@ -30,7 +30,8 @@ class Scope(StrEnum):
 class Token:
     """An API token as it is kept: its secret only as a SHA-256 of it.
 
-    `id` is the public part, by which it is found; `expires_at` None means that it does not.
+    `id` is the public part, by which it is found; `expires_at` None means that it does not. `made_with` is the id
+    of the token that it was made with over HTTP: where that one is ended, so is this one.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Token:
     scopes: frozenset[Scope]
     created_at: datetime
     expires_at: datetime | None
+    made_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,7 @@ class Store(Protocol):
         """The token with this public part, expired or not."""
 
     async def end_token(self, token_id: str) -> bool:
-        """Forget a token; on return it opens nothing any more. False where there was none."""
+        """Forget a token, and those made with it; on return they open nothing any more. False where there was none."""
 
     async def settings(self) -> Settings:
         """What an admin has set."""

@@ -248,7 +248,7 @@ class SqliteStore:
         return rows.token_of(found[0]) if found else None
 
     async def end_token(self, token_id: str) -> bool:
-        """Forget a token; on return it opens nothing any more. False where there was none."""
+        """Forget a token, and those made with it; on return they open nothing any more. False where there was none."""
         if await self.token(token_id) is None:
             return False
         await self.commit([], rewrites=[(statements.END_ACCESS, [{"id": text_in(token_id)}])])

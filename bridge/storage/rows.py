@@ -249,6 +249,7 @@ def token_row(token: Token, systemname: str) -> Row:
             "scopes": json_in(sorted(token.scopes)),
             "created_at": time_in(token.created_at),
             "expires_at": time_in(token.expires_at),
+            "made_with": token.made_with,
         }
     )
 
@@ -263,4 +264,5 @@ def token_of(row: sqlite3.Row) -> Token:
         scopes=frozenset(Scope(scope) for scope in json.loads(row["scopes"])),
         created_at=time_out(row["created_at"]),
         expires_at=_time_or_none(row["expires_at"]),
+        made_with=row["made_with"],
     )

@@ -137,12 +137,20 @@ VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT))
 """
 
 ADD_ACCESS = """
-INSERT INTO tokens (id, systemname, secret_sha256, identity, role, scopes, created_at, expires_at)
+INSERT INTO tokens (id, systemname, secret_sha256, identity, role, scopes, created_at, expires_at, made_with)
 VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:secret_sha256 AS TEXT), CAST(:identity AS TEXT), :role,
-    :scopes, :created_at, :expires_at)
+    :scopes, :created_at, :expires_at, CAST(:made_with AS TEXT))
 """
 ACCESS = "SELECT * FROM tokens WHERE id = CAST(? AS TEXT)"
-END_ACCESS = "DELETE FROM tokens WHERE id = CAST(:id AS TEXT)"
+# With those that were made with it, and so on.
+END_ACCESS = """
+DELETE FROM tokens WHERE id IN (
+    WITH RECURSIVE made (id) AS (
+        VALUES (CAST(:id AS TEXT)) UNION SELECT tokens.id FROM made JOIN tokens ON tokens.made_with = made.id
+    )
+    SELECT id FROM made
+)
+"""
 
 # As with sections, the systemname of the first writing stays.
 PUT_DEMAND = """

@@ -138,6 +138,26 @@ async def test_both_stores_take_a_token_once(tmp_path: Path) -> None:
         await real.close()
 
 
+async def test_in_both_stores_a_token_ends_with_the_one_it_was_made_with(tmp_path: Path) -> None:
+    first = Token("a1", "cd" * 32, Identity("alice"), Role.USER, frozenset({Scope.PLAY}), kept.NOON, None)
+    second, other = replace(first, id="b2", made_with="a1"), replace(first, id="c3")
+    third = replace(first, id="d4", made_with="b2")
+    real = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    try:
+        stores: list[Store] = [real, MemoryStore()]
+        for store in stores:
+            for token in (first, second, other, third):
+                await store.add_token(token)
+            assert await store.token("d4") == third
+            assert await store.end_token("b2")
+            assert [await store.token(one) for one in ("a1", "b2", "c3", "d4")] == [first, None, other, None]
+            assert await store.end_token("a1")
+            assert not await store.end_token("a1")
+            assert await store.token("c3") == other
+    finally:
+        await real.close()
+
+
 async def _told_of_marked(store: Store, batches: list[tuple[list[Change], int, int]]) -> list[Any]:
     """Each batch is given so many times, with a mark so much higher, and a fact of somebody else after it."""
     said: list[Any] = []

@@ -39,7 +39,7 @@ FIRST_TABLES = (
     "SELECT number, systemname, kind, at, call_id, record_id, rule_id, file, data, audience FROM facts",
     "SELECT fact, name, systemname, value FROM fact_personal",
     "SELECT id, systemname, call_id, started_at, answered_at, ended_at, talked_s, hangup_cause FROM cdrs",
-    "SELECT * FROM tokens",
+    "SELECT id, systemname, secret_sha256, identity, role, scopes, created_at, expires_at FROM tokens",
 )
 
 

@@ -1,7 +1,8 @@
 """wazo-auth's tokens: with a token of ours, as a password or a refresh token, one that soon ends is made.
 
 Facts from wazo-auth's tokens plugin and its client. In place of Wazo's accounts there are our tokens: the user name is
-a token's identity, the password the token. A new one has the same identity, role and scopes, and never outlives it.
+a token's identity, the password the token. A new one has the same identity, role and scopes, never outlives it, and is
+ended with it.
 """
 
 import base64
@@ -75,12 +76,12 @@ async def new_token(request: web.Request) -> web.StreamResponse:
     body = await object_of(request)
     expiration_s = _checked(body)
     given, plain_given = await _given(request, body)
-    now = deps.clock()
-    ends = now + timedelta(seconds=expiration_s)
-    ends = ends if given.expires_at is None else min(ends, given.expires_at)
-    token, plain = tokens.new_token(given.identity, given.role, given.scopes, now, ends)
+    token, plain = tokens.derived(given, deps.clock(), timedelta(seconds=expiration_s))
     await deps.store.add_token(token)
-    log.info("token-made", id=token.id, by=given.id, expires_at=ends.isoformat())
+    if await deps.store.token(given.id) is None:  # ended meanwhile: then this one is, too
+        await deps.store.end_token(token.id)
+        raise AuthenticationFailedError
+    log.info("token-made", id=token.id, by=given.id, expires_at=_utc(token.expires_at))
     data = _data(deps, token, plain)
     data["user_agent"] = request.headers.get("User-Agent", "")
     data["remote_addr"] = client_address(request, deps.trusted_proxies)

@@ -106,4 +106,8 @@ WHERE state = 'waiting';
 CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (state, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_given_up ON webhook_deliveries (webhook, fact, part) WHERE state = 'given-up';
 
+-- The token that one was made with over HTTP; where that one is ended, so is this one.
+ALTER TABLE tokens ADD COLUMN made_with TEXT;
+CREATE INDEX tokens_made_with ON tokens (made_with) WHERE made_with IS NOT NULL;
+
 PRAGMA user_version = 4;

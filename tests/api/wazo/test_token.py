@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 from yarl import URL
 
-from bridge.core.access import Role, Scope
+from bridge.core.access import Role, Scope, Token
 from bridge.core.errors import StoreError
 from bridge.core.people import USERS_NAMESPACE
 from bridge.tokens import parse
@@ -329,6 +329,36 @@ async def test_who_has_a_token_ends_it(house: House, client: Client, root: str) 
         assert (response.status, await response.json()) == (200, {"data": {"message": "success"}})
         assert not await opens(client, token)
     assert await opens(client, given)
+
+
+async def test_with_a_token_all_end_that_were_made_with_it(house: House, client: Client) -> None:
+    given = plain(await house.token(ALICE))
+    first = (await made(client, basic("alice", given)))["token"]
+    second = (await made(client, basic("alice", first)))["token"]
+    other = (await made(client, basic("alice", given)))["token"]
+    assert (await client.delete(f"/0.1/token/{first}")).status == 200
+    assert [await opens(client, one) for one in (given, first, second, other)] == [True, False, False, True]
+    assert (await client.delete(f"/0.1/token/{given}")).status == 200
+    assert not await opens(client, other)
+
+
+async def test_one_that_is_made_while_the_given_one_is_ended_opens_nothing(
+    house: House, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = plain(await house.token(ALICE))
+    added: list[str] = []
+
+    add_token = house.store.add_token
+
+    async def add_and_end(token: Token) -> None:
+        await house.store.end_token(given.split("_")[1])
+        await add_token(token)
+        added.append(token.id)
+
+    monkeypatch.setattr(house.store, "add_token", add_and_end)
+    response = await client.post("/0.1/token", headers=basic("alice", given), json={})
+    await error_of(response, 401, "authentication-failed")
+    assert [await house.store.token(one) for one in added] == [None]
 
 
 async def test_a_wrong_secret_ends_nothing(house: House, client: Client) -> None:
