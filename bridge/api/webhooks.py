@@ -26,6 +26,7 @@ from bridge.core.webhooks import (
     Webhook,
     WebhookId,
     delivery_key,
+    error_of,
     succeeded,
     valid_secrets,
 )
@@ -219,7 +220,8 @@ async def _test(request: web.Request, access: Access) -> web.StreamResponse:  # 
     if answer is None:
         raise _nothing()
     delivered = succeeded(webhook.format, answer)
-    return json_response({"delivered": delivered, "status": answer.status, "error": answer.error})
+    error = None if delivered else error_of(answer)
+    return json_response({"delivered": delivered, "status": answer.status, "error": error})
 
 
 async def _deliveries(request: web.Request, access: Access) -> web.StreamResponse:  # noqa: ARG001  # a handler's shape

@@ -14,6 +14,7 @@ from aiohttp.web import Application, AppRunner, Request
 
 from bridge.api.addresses import Network
 from bridge.api.app import Dependencies, create_app, runner
+from bridge.api.callbacks import Callbacks
 from bridge.api.dependencies import Control, Setting
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.commands import Answer, CommandNumber, Done, Refused, Verb
@@ -111,6 +112,7 @@ class House:
     setting: Setting | None = None
     keepalive_s: float = 15.0
     bound: int = 10_000
+    webhooks: Callbacks | None = None
     hub: Hub = field(init=False)
 
     def calls_now(self) -> Sequence[CallNow]:
@@ -129,6 +131,7 @@ class House:
             warnings=lambda: self.warnings,
             space=lambda: self.space,
             trusted_proxies=self.trusted_proxies,
+            webhooks=self.webhooks,
             directory=lambda: self.directory,
             tenant_uuid=self.tenant_uuid,
             setting=self.setting,
