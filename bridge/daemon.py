@@ -289,6 +289,7 @@ class Daemon:
             asyncio.create_task(disk.run(), name="spool"),
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
+            asyncio.create_task(hub.keep_up(), name="feed"),
             asyncio.create_task(mailer.run(), name="mail"),
             asyncio.create_task(webhooks.run(), name="webhooks"),
             asyncio.create_task(exporter.run(), name="exports"),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from bridge.core.errors import CursorGoneError, TooManyStreamsError
+from bridge.core.errors import CursorGoneError, StoreError, TooManyStreamsError
 from bridge.core.ids import FactNumber
 from bridge.core.records import NumberedFact
 from bridge.core.store import Store
@@ -107,6 +107,11 @@ class Subscription:
             self._live = False  # one publication larger than the bound is not the reader's fault
         self._wake.set()
 
+    def look_again(self) -> None:
+        """The store has facts that nobody published."""
+        self._live = False
+        self._wake.set()
+
     def close(self) -> None:
         """End it."""
         self._closed = True
@@ -139,6 +144,24 @@ class Hub:
         self.published = max(self.published, facts[-1].number)
         for subscription in self._subscriptions:
             subscription.offer(facts)
+
+    async def keep_up(self, every_s: float = 2.0) -> None:
+        """Until cancelled: find facts that another process has kept, or that nobody published, within two looks."""
+        seen = self.published
+        while True:
+            await asyncio.sleep(every_s)
+            if not self._subscriptions:
+                continue
+            try:
+                _, highest = await self._store.fact_bounds()
+            except StoreError:
+                continue  # whoever reads is told
+            # What was kept since the last look may be about to be published, behind the answer to who caused it.
+            if highest == seen and highest > self.published:
+                self.published = highest
+                for subscription in self._subscriptions:
+                    subscription.look_again()
+            seen = highest
 
     def subscribe(self, after: FactNumber | None) -> Subscription:
         """All facts after this one; with None those that come from now on."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.core.errors import CursorGoneError, TooManyStreamsError
+from bridge.core.errors import CursorGoneError, StoreError, TooManyStreamsError
 from bridge.core.ids import FactNumber
 from bridge.core.records import Fact, FactKind, NumberedFact
 from bridge.core.store import AppendFact
@@ -100,6 +100,36 @@ async def live(hub: Hub, store: MemoryStore, facts: Subscription) -> None:
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_what_another_process_has_kept_comes_without_a_publication() -> None:
+    store = MemoryStore()
+    hub = Hub(store)
+    hub.publish(await keep(store, 2))
+    looking = asyncio.create_task(hub.keep_up(0))
+    try:
+        async with hub.subscribe(FactNumber(2)) as facts:
+            waiting = asyncio.create_task(anext(facts))
+            await asyncio.sleep(0)
+            await keep(store, 3)
+            async with asyncio.timeout(30):
+                assert [fact.number for fact in await waiting] == [3, 4, 5]
+            hub.publish(await keep(store, 1))
+            assert await numbers(facts, 6) == [6]
+    finally:
+        looking.cancel()
+
+
+async def test_a_store_that_cannot_be_asked_does_not_end_the_looking() -> None:
+    store = MemoryStore()
+    hub = Hub(store)
+    async with hub.subscribe(FactNumber(0)):
+        store.broken = StoreError("its disk is away")
+        looking = asyncio.create_task(hub.keep_up(0))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not looking.done()
+        looking.cancel()
 
 
 async def test_who_is_too_slow_gets_what_was_queued_and_then_the_end() -> None:
