@@ -74,11 +74,9 @@ async def _send(request: web.Request, access: Access, kept: KeptCdr, prefix: str
     scopes = (Scope.PLAY, Scope.DOWNLOAD) if ranged else (Scope.DOWNLOAD,)
     needs_scope(access, f"{prefix}.{kept.number}.recordings.{uuid}.media.read", *scopes)
     section = _recording(kept, uuid, reader)
-    if section.deleted_at is not None:
-        raise RecordingMediaNotFoundError(uuid)
     try:
         _, file = await open_section(request, section.key, reader)
-    except RecordingDeletedError as error:  # just now
+    except RecordingDeletedError as error:
         raise RecordingMediaNotFoundError(uuid) from error
     except AudioMissingError as error:
         raise RecordingMediaGoneError(uuid) from error

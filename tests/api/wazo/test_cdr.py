@@ -14,7 +14,7 @@ from aiohttp.web import Application, Request
 
 from bridge.api.wazo import pages
 from bridge.core.access import Role
-from bridge.core.cdrs import CdrNumber, recording_name
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrPage, recording_name
 from bridge.core.ids import CallId, Identity
 from bridge.core.people import USERS_NAMESPACE
 from bridge.core.records import CallStatus, Cdr
@@ -433,3 +433,43 @@ async def test_long_lists_come_whole_and_in_order(
 def _without_recordings(number: int, who: Identity) -> Cdr:
     at = kept.NOON + timedelta(minutes=number)
     return replace(a_call(at), call_id=CallId(f"{number}.{number}"), record_ids=(), participants=(who,))
+
+
+async def test_a_long_list_is_sorted_and_filtered_as_a_short_one(
+    office: Office, wazo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = [
+        replace(_without_recordings(number, ALICE), source_number=str(number * 7 % 10), status=CallStatus.BLOCKED)
+        for number in range(1, 10)
+    ]
+    await office.store.commit([AddCdr(one) for one in blocked])
+    headers = await office.client_token(ROOT, Role.ADMIN)
+    query = {"call_status": "blocked", "order": "source_extension", "direction": "asc"}
+    expected = await ids(wazo, headers, **query)
+    assert expected == [3, 6, 9, 2, 5, 8, 1, 4, 7]
+    monkeypatch.setattr(pages, "PAGE", 2)
+    assert await ids(wazo, headers, **query) == expected
+    assert await ids(wazo, headers) == []
+
+
+async def test_a_call_that_ends_while_a_list_is_read_doubles_none(
+    office: Office, wazo: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE", 2)
+    await office.store.commit([AddCdr(_without_recordings(number, ALICE)) for number in range(1, 6)])
+    read = office.store.cdrs
+
+    async def read_while_a_call_ends(wanted: CdrFilter, **how: Any) -> CdrPage:
+        page = await read(wanted, **how)
+        if how["offset"] == 0:
+            await office.store.commit([AddCdr(_without_recordings(6, ALICE))])
+        return page
+
+    headers = await office.client_token(ROOT, Role.ADMIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            office.store, "cdrs", lambda wanted, **how: read_while_a_call_ends(wanted, **{"offset": -1} | how)
+        )
+        rows = await csv_of(wazo, headers | CSV)
+    assert [int(row["id"]) for row in rows] == [5, 4, 3, 2, 1]
+    assert await ids(wazo, headers) == [6, 5, 4, 3, 2, 1]
