@@ -1,9 +1,10 @@
 """What an admin sets over HTTP: kept first, then in force."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Any, cast
 
 from bridge.core.access import Reader
 from bridge.core.records import Fact, FactKind
@@ -24,9 +25,10 @@ class SettingKeeper:
         self._lock = asyncio.Lock()
         apply(current)
 
-    async def put(self, settings: Settings, reader: Reader) -> None:
-        """On return it is kept, holds, and is a fact. Raises StoreError."""
+    async def change(self, changes: Mapping[str, int | None], reader: Reader) -> None:
+        """Set some, by their names. On return it is kept, holds, and is a fact. Raises StoreError."""
         async with self._lock:
+            settings = replace(self.current, **cast("Mapping[str, Any]", changes))
             if settings == self.current:
                 return
             fact = Fact(

@@ -79,8 +79,8 @@ class Setting(Protocol):
     def current(self) -> Settings:
         """What holds now."""
 
-    async def put(self, settings: Settings, reader: Reader) -> None:
-        """On return it is kept, holds, and is a fact. Raises StoreError."""
+    async def change(self, changes: Mapping[str, int | None], reader: Reader) -> None:
+        """Set some, by their names. On return it is kept, holds, and is a fact. Raises StoreError."""
 
 
 class Recordings(Protocol):

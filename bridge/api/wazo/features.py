@@ -1,7 +1,7 @@
 """wazo-confd's feature extensions: the keys `*26` and `*3`, which an admin may disable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -75,8 +75,7 @@ async def change_feature(request: web.Request, access: Access) -> web.StreamResp
     found = _found(feature_id)
     enabled = _enabled(await object_of(request), found)
     if enabled is not None:
-        setting = _setting(deps)
-        await setting.put(replace(setting.current, **{found.setting: enabled}), access.reader)
+        await _setting(deps).change({found.setting: enabled}, access.reader)
     return web.Response(status=204)
 
 

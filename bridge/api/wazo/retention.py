@@ -1,6 +1,5 @@
 """How long finished calls, recordings and exports are kept."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from aiohttp import web
@@ -44,8 +43,8 @@ async def put(request: web.Request, access: Access) -> web.StreamResponse:
     values.check()
     if cdr_days is not None and recording_days is not None and recording_days > cdr_days:
         raise InvalidDataError({"recording_days": ['"recording_days" must be lower or equal than "cdr_days"']})
-    days = replace(setting.current, cdr_days=cdr_days, export_days=export_days, recording_days=recording_days)
-    await setting.put(days, access.reader)
+    days = {"cdr_days": cdr_days, "export_days": export_days, "recording_days": recording_days}
+    await setting.change(days, access.reader)
     return web.Response(status=204)
 
 

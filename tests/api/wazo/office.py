@@ -49,8 +49,8 @@ class FakeSetting:
     current: Settings = field(default_factory=Settings)
     by: list[Identity] = field(default_factory=list)
 
-    async def put(self, settings: Settings, reader: Reader) -> None:
-        self.current = settings
+    async def change(self, changes: Mapping[str, Any], reader: Reader) -> None:
+        self.current = replace(self.current, **changes)
         self.by.append(reader.identity)
 
 
