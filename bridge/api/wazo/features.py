@@ -11,10 +11,10 @@ from bridge.api.answers import json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Setting, dependencies
 from bridge.api.wazo.access import needs_admin
-from bridge.api.wazo.bodies import NOT_A_BOOLEAN, object_of
 from bridge.api.wazo.errors import InvalidDataError, NotOfferedError
 from bridge.api.wazo.listing import page
-from bridge.api.wazo.users import ResourceNotFoundError
+from bridge.api.wazo.parsing import json_body
+from bridge.api.wazo.users import NOT_A_BOOLEAN, ResourceNotFoundError
 from bridge.core.messages import CALL_RECORD_EXTENSION
 from bridge.core.people import USERS_NAMESPACE
 from bridge.core.presses import TOGGLE
@@ -73,7 +73,7 @@ async def change_feature(request: web.Request, access: Access) -> web.StreamResp
     needs_admin(access, f"confd.extensions.features.{feature_id}.update")
     deps = dependencies(request)
     found = _found(feature_id)
-    enabled = _enabled(await object_of(request), found)
+    enabled = _enabled(await json_body(request), found)
     if enabled is not None:
         await _setting(deps).change({found.setting: enabled}, access.reader)
     return web.Response(status=204)

@@ -23,8 +23,8 @@ from bridge.api.auth import AUTHENTICATOR
 from bridge.api.dependencies import Dependencies, dependencies
 from bridge.api.wazo.access import needs_admin
 from bridge.api.wazo.acl import acl_of, allows
-from bridge.api.wazo.bodies import object_of
 from bridge.api.wazo.errors import InvalidDataError
+from bridge.api.wazo.parsing import json_body
 from bridge.api.wazo.people import uuid_text
 from bridge.core.access import Role, Token
 from bridge.core.people import USERS_NAMESPACE
@@ -73,7 +73,7 @@ async def new_token(request: web.Request) -> web.StreamResponse:
     was given. Errors: 400 `invalid-data`, 401 for a wrong token or one of somebody else's, 429 for too many of them.
     """
     deps = dependencies(request)
-    body = await object_of(request)
+    body = await json_body(request)
     expiration_s = _checked(body)
     given, plain_given = await _given(request, body)
     token, plain = tokens.derived(given, deps.clock(), timedelta(seconds=expiration_s))
@@ -115,7 +115,7 @@ async def check_scopes(request: web.Request) -> web.StreamResponse:
     """`POST /0.1/token/{token}/scopes/check`: `{"scopes": {access: whether it has it}}`."""
     deps = dependencies(request)
     found, plain = await _looked_up(request)
-    body = await object_of(request)
+    body = await json_body(request)
     scopes, tenant = body.get("scopes"), body.get("tenant_uuid")
     if not isinstance(scopes, list) or not all(isinstance(one, str) for one in scopes):
         raise InvalidDataError({"scopes": _wrong("list", "Not a valid list of strings.")})

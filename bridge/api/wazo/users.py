@@ -15,9 +15,9 @@ from bridge.api.answers import RequestError, json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, dependencies
 from bridge.api.wazo.access import needs_admin, needs_scope
-from bridge.api.wazo.bodies import NOT_A_BOOLEAN, object_of
 from bridge.api.wazo.errors import InvalidDataError, MissingAccessError
 from bridge.api.wazo.listing import page
+from bridge.api.wazo.parsing import json_body
 from bridge.api.wazo.people import everybody, uuid_text
 from bridge.api.wazo.user_ids import Users
 from bridge.core.access import Role, Scope
@@ -31,6 +31,7 @@ _ALL_FOUR: Final = tuple(name for name in _FLAGS if name.startswith("call_record
 _DEPRECATED: Final = "call_record_enabled"
 _SEARCHED: Final = ("firstname", "lastname", "username", "extension")
 _EXACT: Final = ("uuid", "id", "firstname", "lastname", "username")
+NOT_A_BOOLEAN: Final = {"message": "Not a valid boolean.", "constraint_id": "type", "constraint": "boolean"}
 _NULL: Final = {"message": "Field may not be null.", "constraint_id": "not_null", "constraint": "not_null"}
 _INCOMPATIBLE: Final = {
     "message": "'call_record_enabled' is deprecated and incompatible with 'call_record_*_enabled' options",
@@ -85,7 +86,7 @@ async def change_user(request: web.Request, access: Access) -> web.StreamRespons
     needs_scope(access, f"confd.users.{user_id}.update", Scope.CONTROL)
     deps = dependencies(request)
     found = await _found(deps, user_id)
-    changes = _changes(await object_of(request))
+    changes = _changes(await json_body(request))
     async with deps.control.set_flags(found.identity, changes, access.reader) as answer:
         if isinstance(answer, Refused):
             raise answer.error

@@ -127,7 +127,7 @@ async def test_what_a_client_sends_back_is_taken(
         ({"enabled": []}, ["enabled"]),
         ({"enabled": False, "exten": "*27"}, ["exten"]),
         ({"exten": 26}, ["exten"]),
-        (["enabled"], ["body"]),
+        (["enabled"], ["_schema"]),
     ],
 )
 async def test_a_body_that_is_not_as_it_should_be_is_refused_by_field(

@@ -153,8 +153,9 @@ async def test_any_of_the_flags_are_set_and_the_others_stay(
         ({FOUR[0]: None, "online_call_record_enabled": []}, [FOUR[0], "online_call_record_enabled"]),
         ({"call_record_enabled": "False"}, ["call_record_enabled"]),
         ({"call_record_enabled": True, FOUR[2]: True}, ["call_record_enabled"]),
-        ([1], ["body"]),
-        ("x", ["body"]),
+        ([1], ["_schema"]),
+        ([], ["_schema"]),
+        ("x", ["_schema"]),
     ],
 )
 async def test_a_body_that_is_not_as_it_should_be_is_refused_by_field(
@@ -164,7 +165,6 @@ async def test_a_body_that_is_not_as_it_should_be_is_refused_by_field(
     response = await client.put(f"/1.1/users/{OLGA}", headers=headers, json=body)
     details = await error_of(response, 400, "invalid-data")
     assert list(details) == wrong
-    assert all(isinstance(one["message"], str) for one in details.values())
     assert script.flags == {}
 
 
