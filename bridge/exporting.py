@@ -166,7 +166,8 @@ class Exporter:
     async def _take_up(self) -> None:
         """What a restart left: what was being made is made anew, what has no row or no zip goes."""
         await self._recall.holding_deleted()
-        await export_parts.end_stray_parts(self._store)
+        async with self._lock:  # what is being asked for has parts before it has a row
+            await export_parts.end_stray_parts(self._store)
         for export in await self._store.exports():
             if export.status is ExportStatus.PROCESSING:
                 await self._change(export.id, Export.put_back)
