@@ -17,6 +17,10 @@ CdrNumber = NewType("CdrNumber", int)
 _RECORDINGS_NAMESPACE = UUID("3f0f6f0e-58d5-5c4e-9d2f-8d0b9c1f6b27")
 
 
+NAME_PART = 8
+"""How much of a recording's file name a search has to give: two or three digits are in every second name."""
+
+
 def recording_uuid(key: SectionKey) -> UUID:
     """The uuid of a section's recording: the same one each time it is asked for."""
     # As uuid5 does, which takes no name that is not UTF-8.
@@ -48,12 +52,13 @@ class CdrOrder(StrEnum):
 class CdrFilter:
     """Which finished calls; all that is given has to hold.
 
-    They began from `since` to before `until` (aware). `search` is looked for, whatever the case, in names, extensions
-    and recordings' file names. `number` is one of the two extensions, `_` at either end standing for any text. `tags`
-    are on its recordings, all of them. `identities`: one of these took part. `after` is the lowest number that counts
-    (that one too). `recorded`: has a recording, also one that was deleted, or has none. `distinct_peer`: of the calls
-    with one other side the newest alone, seen from `identities`. `blocked` are left out unless `status` asks for them.
-    `dialed` and `context` are what was dialled first, and where.
+    They began from `since` to before `until` (aware). `search` is looked for, whatever the case, in names, extensions,
+    what was dialled and, with `NAME_PART` characters or more, recordings' file names. `number` is one of the two
+    extensions, `_` at either end standing for any text. `tags` are on its recordings, all of them. `identities`: one of
+    these took part. `after` is the lowest number that counts (that one too). `recorded`: has a recording, also one that
+    was deleted, or has none. `distinct_peer`: of all calls of a user with one other side the last number alone,
+    whatever else is asked for (as Wazo does it), seen from `identities`, else from those who may see. Blocked calls are
+    left out unless `status` asks for them. `dialed` and `context` are what was dialled first, and where.
     """
 
     since: datetime | None = None

@@ -306,7 +306,8 @@ class Store(Protocol):
         offset: int = 0,
     ) -> CdrPage:
         """A page of the finished calls that `wanted` finds; `visible_to` None means all, else those one of them took
-        part in. `total` counts what is visible, blocked calls left out as `wanted` leaves them out.
+        part in. `total` counts what is visible, blocked calls too, `filtered` what of it is found. Calls of one value
+        of `order` come by their numbers, in the same direction; a value that is missing is below all others.
         """
 
     async def exports(self) -> Sequence[Export]:

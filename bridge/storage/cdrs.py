@@ -3,36 +3,46 @@
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, KeptCdr
+from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Section
 from bridge.storage import accounts, rows
-from bridge.storage.folding import folded
+from bridge.storage.folding import folded, phrase
 from bridge.storage.statements import SECTIONS
 from bridge.storage.values import json_in, text_in, time_in
 
 Condition = tuple[str, list[object]]
 """SQL that holds or not for a row of cdrs, and the values for its question marks."""
 
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What `Store.cdrs` is asked."""
+
+    wanted: CdrFilter
+    visible_to: Sequence[Identity] | None
+    order: CdrOrder
+    newest_first: bool
+    limit: int | None
+    offset: int
+
+
 _LARGEST = 2**63 - 1
 
-# Word for word the condition of the index sections_recorded. A section that failed or was lost is no recording.
 _RECORDINGS = "sections.cdr IS NOT NULL AND sections.state IN ('closed', 'stored')"
-_RECORDED = f"EXISTS (SELECT 1 FROM sections WHERE sections.cdr = cdrs.id AND {_RECORDINGS})"
 _TAGGED = f"""
-EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
-        WHERE sections.cdr = cdrs.id AND {_RECORDINGS} AND tag.value = json_extract(?, '$'))
+cdrs.recorded AND EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
+                          WHERE sections.cdr = cdrs.id AND {_RECORDINGS} AND tag.value = json_extract(?, '$'))
 """
-# As `bridge.core.cdrs.recording_name` says it.
-_NAMED = f"""
-cdrs.id IN (SELECT sections.cdr FROM sections
-            WHERE {_RECORDINGS} AND instr(
-                strftime('%Y-%m-%dt%H_%M_%Sutc-', coalesce(started_at, requested_at) / 1000000, 'unixepoch')
-                || sections.cdr || '-' || sections.uuid || '.wav', ?) > 0)
+_FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"
+_NAMED = """
+SELECT sections.cdr FROM recording_search JOIN sections ON sections.id = recording_search.rowid
+WHERE recording_search MATCH ?
 """
-_IN_A_NAME = re.compile(r"[-0-9a-ftuwv_.]+")
-_TOOK_PART = "EXISTS (SELECT 1 FROM cdr_participants WHERE cdr = cdrs.id AND identity IN ({texts}))"
+_IN_A_NAME = re.compile(rf"[-0-9a-ftuwv_.]{{{NAME_PART},}}")
+_TOOK_PART = "cdrs.id IN (SELECT cdr FROM cdr_participants WHERE identity IN ({texts}))"
 # Of the calls of one user with one other side the last. Of a caller the other side is what it dialled.
 _LAST_WITH_PEER = """
 cdrs.id IN (SELECT max(taken.cdr) FROM cdr_participants AS taken JOIN cdrs AS others ON others.id = taken.cdr
@@ -73,21 +83,38 @@ SELECT identity FROM known WHERE identity IS NOT NULL
 """
 
 
-def page_of(
-    condition: Condition, order: CdrOrder, newest_first: bool, limit: int | None, offset: int
-) -> tuple[str, list[object]]:
+def page_of(condition: Condition, asked: Question) -> tuple[str, list[object]]:
     """The statement for a page of what fits, and its values."""
     where, values = condition
-    way = "DESC" if newest_first else "ASC"
-    most = _LARGEST if limit is None else min(max(limit, 0), _LARGEST)
-    return (
-        f"SELECT cdrs.*, {_LISTS} FROM cdrs WHERE {where} ORDER BY {_ORDERS[order]} {way}, id {way} LIMIT ? OFFSET ?",
-        [*values, most, min(max(offset, 0), _LARGEST)],
-    )
+    way = "DESC" if asked.newest_first else "ASC"
+    by = f"ORDER BY {_ORDERS[asked.order]} {way}, cdrs.id {way}"
+    most = _LARGEST if asked.limit is None else min(max(asked.limit, 0), _LARGEST)
+    found = f"SELECT id AS found FROM cdrs WHERE {where} {by} LIMIT ? OFFSET ?"
+    sql = f"SELECT cdrs.*, {_LISTS} FROM ({found}) JOIN cdrs ON cdrs.id = found {by}"
+    return sql, [*values, most, min(max(asked.offset, 0), _LARGEST)]
 
 
-def count_of(condition: Condition) -> tuple[str, list[object]]:
-    """The statement that counts what fits, and its values."""
+def filtered(
+    wanted: CdrFilter, visible_to: Sequence[Identity] | None, condition: Condition
+) -> tuple[str, list[object]]:
+    """The statement that counts what the filter finds, and its values; `condition` is what it makes."""
+    if visible_to is None and replace(wanted, status=None, recorded=None) == CdrFilter():
+        return _counted(condition)
+    return _count_of(condition)
+
+
+def total(visible_to: Sequence[Identity] | None) -> tuple[str, list[object]]:
+    """The statement that counts what these may see, and its values."""
+    return _counted(("1", [])) if visible_to is None else _count_of(visible(visible_to))
+
+
+def _counted(condition: Condition) -> tuple[str, list[object]]:
+    """Of what is asked of status and recorded alone the counts are kept."""
+    where, values = condition
+    return f"SELECT coalesce(sum(count), 0) AS count FROM cdr_counts AS cdrs WHERE {where}", values
+
+
+def _count_of(condition: Condition) -> tuple[str, list[object]]:
     where, values = condition
     return f"SELECT count(*) AS count FROM cdrs WHERE {where}", values
 
@@ -122,16 +149,16 @@ def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
         if text is not None:
             yield _same(column, text)
     if wanted.after is not None:
-        yield ("id >= ?", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
+        yield ("cdrs.id >= ?", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
     if wanted.numbers is not None:
         numbers = [number for number in wanted.numbers if abs(number) <= _LARGEST]
-        yield "id IN (SELECT value FROM json_each(?))", [json_in(numbers)]
+        yield "cdrs.id IN (SELECT value FROM json_each(?))", [json_in(numbers)]
     if wanted.number is not None:
         yield _with_number(wanted.number)
     if wanted.identities is not None:
         yield _took_part(wanted.identities)
     if wanted.recorded is not None:
-        yield (_RECORDED if wanted.recorded else f"NOT {_RECORDED}"), []
+        yield ("cdrs.recorded" if wanted.recorded else "NOT cdrs.recorded"), []
     for tag in wanted.tags:
         yield _TAGGED, [json_in(tag)]
     if wanted.search:
@@ -149,10 +176,12 @@ def _same(column: str, text: str) -> Condition:
 
 
 def _search(text: str) -> Condition:
-    sql, values = _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
+    found = phrase(text)
+    if found is None:
+        return _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
     if _IN_A_NAME.fullmatch(text):
-        return f"{sql} OR {_NAMED}", [*values, text]
-    return sql, values
+        return f"cdrs.id IN ({_FOUND} UNION ALL {_NAMED})", [found, found]
+    return f"cdrs.id IN ({_FOUND})", [found]
 
 
 def _with_number(number: str) -> Condition:
@@ -176,7 +205,14 @@ def _with_number(number: str) -> Condition:
         sql = "instr(CAST({column} AS BLOB), CAST(? AS BLOB)) = 1"
     else:
         sql = "{column} = CAST(? AS TEXT)"
-    return " OR ".join(sql.format(column=column) for column in ("source_number", "destination_number")), known * 2
+    sql, known = " OR ".join(sql.format(column=column) for column in ("source_number", "destination_number")), known * 2
+    # Few calls are looked at: those with such a text in them, at the end of a line where there is no `_`.
+    found = phrase(f"{_end(open_start)}{folded(text)}{_end(open_end)}")
+    return (sql, known) if found is None else (f"cdrs.id IN ({_FOUND}) AND ({sql})", [found, *known])
+
+
+def _end(is_open: bool) -> str:
+    return "" if is_open else "\n"
 
 
 def _took_part(identities: Sequence[Identity]) -> Condition:
@@ -205,19 +241,29 @@ def _marks(values: Sequence[object]) -> str:
     return ", ".join(["CAST(? AS TEXT)"] * len(values))
 
 
-def kept_of(row: sqlite3.Row, sections: Sequence[Section]) -> KeptCdr:
-    """From a row of cdrs with its lists, and its recordings."""
-    return KeptCdr(CdrNumber(row["id"]), accounts.cdr_of(row), tuple(sections))
+def answer(connection: sqlite3.Connection, asked: Question) -> CdrPage:
+    """A page and its counts as of one moment. Blocks: call it in the connection's thread."""
+    condition = fits(asked.wanted, asked.visible_to)
+    connection.execute("BEGIN")
+    try:
+        found = connection.execute(*page_of(condition, asked)).fetchall()
+        items = with_recordings(connection, found)
+        ((many,),) = connection.execute(*filtered(asked.wanted, asked.visible_to, condition))
+        ((of,),) = connection.execute(*total(asked.visible_to))
+    finally:
+        connection.execute("COMMIT")
+    return CdrPage(items, of, many)
 
 
-def ids_of(found: Sequence[sqlite3.Row]) -> str:
-    """What RECORDINGS binds."""
-    return json_in([row["id"] for row in found])
+def one(connection: sqlite3.Connection, number: CdrNumber) -> KeptCdr | None:
+    """A finished call. Blocks: call it in the connection's thread."""
+    found = connection.execute(CDR, (number,)).fetchall() if abs(number) <= _LARGEST else []
+    return next(iter(with_recordings(connection, found)), None)
 
 
-def by_cdr(found: Iterable[sqlite3.Row]) -> dict[int, list[Section]]:
-    """Recordings by the number of their call."""
+def with_recordings(connection: sqlite3.Connection, found: Sequence[sqlite3.Row]) -> list[KeptCdr]:
+    """Rows of cdrs with their lists, each with its recordings."""
     sections: dict[int, list[Section]] = {}
-    for row in found:
+    for row in connection.execute(RECORDINGS, (json_in([row["id"] for row in found]),)):
         sections.setdefault(row["cdr"], []).append(rows.section_of(row))
-    return sections
+    return [KeptCdr(CdrNumber(row["id"]), accounts.cdr_of(row), tuple(sections.get(row["id"], ()))) for row in found]

@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Self
-
-import aiosqlite
+from typing import Self, TypeVar
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
@@ -27,13 +25,15 @@ from bridge.core.store import Change, Mark
 from bridge.storage import accounts, cdrs, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.export_rows import EXPORT, EXPORTS, export_of
-from bridge.storage.opening import connect
+from bridge.storage.opening import Opened, connect
+from bridge.storage.reader import Reader
 from bridge.storage.settings import SETTINGS, settings_of
 from bridge.storage.sqlite_errors import is_trouble, store_error
 from bridge.storage.values import Row, text_in, time_in
 
 _COMMITS_WAITING = 4096
-_READS_WAITING = 256
+
+_Found = TypeVar("_Found")
 
 
 def _transact(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
@@ -67,23 +67,21 @@ class SqliteStore:
 
     All `commit()` calls that have queued up while the disk was busy share the next transaction; if it fails because of
     one of them, each is tried alone. A cancelled `commit()` is withdrawn if the writer has not begun with it. Reads go
-    over a connection of their own, one at a time. At the bounds of both queues (4,096 commits, 256 reads) a call is
-    refused at once.
+    over a connection of their own, one at a time, and questions about finished calls over another. At the bounds of the
+    queues (4,096 commits, 256 reads of each) a call is refused at once.
     """
 
-    def __init__(
-        self, path: Path, systemname: str, writer: aiosqlite.Connection, reader: aiosqlite.Connection, wait_s: float
-    ) -> None:
+    def __init__(self, path: Path, systemname: str, opened: Opened, wait_s: float) -> None:
         self._path = path
         self._systemname = systemname
-        self._writer = writer
-        self._reader = reader
+        self._writer = opened.writer
+        self._reader = Reader(opened.reader, path, wait_s)
+        # Questions about finished calls look through a lot: nobody's token waits for them.
+        self._searcher = Reader(opened.searcher, path, wait_s)
         self._wait_s = wait_s
         self._queue: deque[Batch] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._read_lock = asyncio.Lock()
-        self._reads = 0
         self._write_task = asyncio.create_task(self._write_all(), name="store-writer")
 
     @classmethod
@@ -96,8 +94,7 @@ class SqliteStore:
         how long a search for damage may take (about 1 s for each GB; a larger database is searched in part). A missing
         file is made with mode 0600; its folder must exist. Raises StoreError.
         """
-        writer, reader = await connect(path, busy_s, check_s)
-        return cls(path, systemname, writer, reader, wait_s)
+        return cls(path, systemname, await connect(path, busy_s, check_s), wait_s)
 
     async def close(self) -> None:
         """Keep what is queued, then close; later calls raise StoreError."""
@@ -108,13 +105,14 @@ class SqliteStore:
         try:
             await asyncio.wait_for(self._write_task, self._wait_s)
         except TimeoutError as error:
-            for connection in (self._reader, self._writer):
+            for connection in (self._reader.connection, self._searcher.connection, self._writer):
                 connection.stop()  # closes once the disk answers; nobody waits for that
             raise StoreError(
                 f"database {self._path}: its disk does not answer: see `dmesg`", reason="timeout"
             ) from error
-        # The last to close clears the WAL, which the reader may not do.
-        await self._reader.close()
+        # The last to close clears the WAL, which readers may not do.
+        await self._reader.connection.close()
+        await self._searcher.connection.close()
         await self._writer.close()
 
     async def commit(
@@ -264,11 +262,7 @@ class SqliteStore:
 
     async def cdr(self, number: CdrNumber) -> KeptCdr | None:
         """One finished call."""
-        found = await self._read(cdrs.CDR, number)
-        if not found:
-            return None
-        (kept,) = await self._with_recordings(found)
-        return kept
+        return await self._ask(self._searcher, lambda connection: cdrs.one(connection, number))
 
     async def cdrs(
         self,
@@ -280,19 +274,9 @@ class SqliteStore:
         limit: int | None = None,
         offset: int = 0,
     ) -> CdrPage:
-        """A page of the finished calls that `wanted` finds."""
-        condition = cdrs.fits(wanted, visible_to)
-        sql, values = cdrs.page_of(condition, order, newest_first, limit, offset)
-        items = await self._with_recordings(await self._read(sql, *values))
-        sql, values = cdrs.count_of(condition)
-        ((filtered,),) = await self._read(sql, *values)
-        sql, values = cdrs.count_of(cdrs.visible(visible_to))
-        ((total,),) = await self._read(sql, *values)
-        return CdrPage(items, total, filtered)
-
-    async def _with_recordings(self, found: Sequence[sqlite3.Row]) -> list[KeptCdr]:
-        sections = cdrs.by_cdr(await self._read(cdrs.RECORDINGS, cdrs.ids_of(found)))
-        return [cdrs.kept_of(row, sections.get(row["id"], ())) for row in found]
+        """A page of the finished calls that `wanted` finds, and how many there are."""
+        asked = cdrs.Question(wanted, visible_to, order, newest_first, limit, offset)
+        return await self._ask(self._searcher, lambda connection: cdrs.answer(connection, asked))
 
     async def exports(self) -> Sequence[Export]:
         """All that are kept, oldest first."""
@@ -390,31 +374,13 @@ class SqliteStore:
         return made
 
     async def _read(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
-        if self._closing:
-            raise StoreError(f"database {self._path}: it is closed", reason="closed")
-        if self._reads >= _READS_WAITING:
-            raise StoreError(f"database {self._path}: {_READS_WAITING} reads wait already", reason="overloaded")
-        self._reads += 1
         try:
             bound = [text_in(value) if isinstance(value, str) else value for value in values]
-            async with asyncio.timeout(self._wait_s), self._read_lock:
-                return await self._read_alone(sql, bound)
-        except TimeoutError as error:
-            raise StoreError(
-                f"database {self._path}: a read took more than {self._wait_s:g} s: check its disk's load",
-                reason="timeout",
-            ) from error
+            return await self._ask(self._reader, lambda connection: connection.execute(sql, bound).fetchall())
         except (OverflowError, UnicodeEncodeError):
             return []  # no row holds such a value
-        except sqlite3.Error as error:
-            raise store_error(error, self._path) from error
-        finally:
-            self._reads -= 1
 
-    async def _read_alone(self, sql: str, values: Sequence[object]) -> Sequence[sqlite3.Row]:
-        try:
-            return list(await self._reader.execute_fetchall(sql, values))
-        except asyncio.CancelledError:
-            # Its thread is ours alone while we hold the lock: nobody else's read is broken off.
-            await self._reader.interrupt()
-            raise
+    async def _ask(self, reader: Reader, question: Callable[[sqlite3.Connection], _Found]) -> _Found:
+        if self._closing:
+            raise StoreError(f"database {self._path}: it is closed", reason="closed")
+        return await reader.ask(question)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from typing import NamedTuple
 
 import aiosqlite
 
@@ -14,21 +15,30 @@ from bridge.storage.sqlite_errors import store_error
 from bridge.storage.values import text_out
 
 
-async def connect(path: Path, busy_s: float, check_s: float) -> tuple[aiosqlite.Connection, aiosqlite.Connection]:
-    """A connection to write and one to read, both in autocommit; raises StoreError with neither left open."""
+class Opened(NamedTuple):
+    """A connection to write and two to read, all in autocommit; `searcher` is for questions that take long."""
+
+    writer: aiosqlite.Connection
+    reader: aiosqlite.Connection
+    searcher: aiosqlite.Connection
+
+
+async def connect(path: Path, busy_s: float, check_s: float) -> Opened:
+    """The connections; raises StoreError with none left open."""
     connections: list[aiosqlite.Connection] = []
     try:
         await asyncio.to_thread(_make_private, path)
-        for _ in range(2):
+        for _ in range(3):
             connection = await aiosqlite.connect(path, timeout=busy_s, isolation_level=None)
             connections.append(connection)
             connection.row_factory = sqlite3.Row
             connection.text_factory = text_out
-        writer, reader = connections
+        writer, *readers = connections
         await _search_damage(writer, path, check_s)
         await migrate(writer, path)
         await _set_up(writer, path, busy_s)
-        await reader.execute("PRAGMA query_only = ON")
+        for reader in readers:
+            await reader.execute("PRAGMA query_only = ON")
     except BaseException as error:
         for connection in connections:
             await connection.close()
@@ -41,7 +51,7 @@ async def connect(path: Path, busy_s: float, check_s: float) -> tuple[aiosqlite.
                 reason="cannot-open",
             ) from error
         raise
-    return writer, reader
+    return Opened(*connections)
 
 
 def _make_private(path: Path) -> None:

@@ -98,7 +98,7 @@ async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | Non
 async def _cdr(store: SqliteStore, row: sqlite3.Row) -> Cdr:
     fields = dict(row)
     number = fields.pop("id")
-    del fields["systemname"], fields["found_by"]
+    del fields["systemname"], fields["found_by"], fields["recorded"]
     fields["status"] = CallStatus(fields["status"])
     for name in ("started_at", "answered_at", "ended_at"):
         fields[name] = None if fields[name] is None else time_out(fields[name])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr, recording_name
+from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr, recording_name
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Cdr, Section, SectionState
 
@@ -33,7 +33,8 @@ def _folded(text: str) -> bytes:
 def _is_found(text: str, one: KeptCdr) -> bool:
     cdr = one.cdr
     texts = [cdr.source_name, cdr.source_number, cdr.destination_name, cdr.destination_number, cdr.dialed]
-    texts += [recording_name(one.number, section) for section in one.sections]
+    if len(_folded(text)) >= NAME_PART:
+        texts += [recording_name(one.number, section) for section in one.sections]
     return any(_folded(text) in _folded(among) for among in texts)
 
 

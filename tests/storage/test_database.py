@@ -316,7 +316,9 @@ async def test_a_records_journal_has_the_calls_that_wrote_into_it(store: SqliteS
 )
 async def test_no_question_reads_a_whole_table(store: SqliteStore, sql: str) -> None:
     values: dict[str, object] | list[object] = {"record_id": "a"} if ":record_id" in sql else ["a"] * sql.count("?")
-    plan = [row["detail"] for row in await store._reader.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)]
+    plan = [
+        row["detail"] for row in await store._reader.connection.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)
+    ]
     allowed = ("sections USING INDEX sections_open", "CONSTANT ROW", "(subquery")
     whole = [step for step in plan if step.startswith("SCAN") and not any(word in step for word in allowed)]
     assert whole == []
