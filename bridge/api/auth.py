@@ -12,6 +12,7 @@ from bridge.api.addresses import client_address, counted_as
 from bridge.api.answers import ForbiddenError, TooManyRequestsError, UnauthorizedError
 from bridge.api.dependencies import Dependencies
 from bridge.core.access import Reader, Scope, Token
+from bridge.core.errors import StoreError
 
 log = structlog.get_logger()
 
@@ -38,6 +39,15 @@ class Access:
     def over(self) -> bool:
         """Whether the token has expired meanwhile."""
         return tokens.expired(self.token, self._deps.clock())
+
+    async def ended(self) -> bool:
+        """Whether it has expired, or somebody has ended it; where the database cannot say so, nobody has."""
+        if self.over:
+            return True
+        try:
+            return await self._deps.store.token(self.token.id) is None
+        except StoreError:
+            return False
 
     def needs(self, scope: Scope) -> None:
         """Raises ForbiddenError where the token has not this scope."""

@@ -76,7 +76,7 @@ async def section_audio(request: web.Request) -> web.StreamResponse:
         key = section_key(request.match_info)
     else:
         key = section_key(request.match_info)
-        access = _ticket_access(request, ticket, key)
+        access = await _ticket_access(request, ticket, key)
     query = query_of(request, AudioQuery)
     if query.format != "wav":
         raise FormatNotAvailableError(f"there is no {query.format} here, only wav", format=query.format)
@@ -130,11 +130,11 @@ def ticket_for(request: web.Request, key: SectionKey, access: Access) -> Json:
     return {"url": url, "expiresAt": epoch_ms(expires_at)}
 
 
-def _ticket_access(request: web.Request, ticket: str, key: SectionKey) -> Access:
+async def _ticket_access(request: web.Request, ticket: str, key: SectionKey) -> Access:
     authenticator = request.app[AUTHENTICATOR]
     authenticator.too_many(request)
     access = request.app[TICKETS].access(ticket, key, dependencies(request).clock())
-    if access is None:
+    if access is None or await access.ended():
         raise authenticator.failure(request, "this ticket is not known, or its minute is over")
     return access
 

@@ -5,7 +5,7 @@ Last-Event-ID and is no event. So a client that sees little still comes back wit
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -64,8 +64,9 @@ async def stream(request: web.Request, access: Access) -> web.StreamResponse:
                 await _write(response, "".join(_event(item) for _, item in seen))
             else:
                 await _write(response, f": keepalive\nid: {facts.cursor}\n\n")
-        if not facts.cut:
-            # So that the client comes back with the youngest cursor; one that is too slow takes nothing.
+        if not (facts.cut or await access.ended()):
+            # So that the client comes back with the youngest cursor; one that is too slow takes nothing, and what
+            # happened behind its token's end it was not told.
             await _write(response, f": end\nid: {facts.cursor}\n\n")
         await response.write_eof()
     return response
@@ -78,8 +79,8 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
     answered in order; while 8 wait no more is read. Other frames are not listened to; one of more than 64 KiB closes
     with 1009. Events are XML with `?format=xml`, or once the client has said by a command which it wants.
 
-    Closes with 1008 when the token expires, 1013 when the client was too slow, 1001 when we end; its reason then is
-    `since=<cursor>`, with which to come back.
+    Closes with 1008 when the token expires or is ended, 1013 when the client was too slow, 1001 when we end; its reason
+    then is `since=<cursor>`, with which to come back.
     """
     _check_origin(request)
     query = query_of(request, WsQuery)
@@ -102,8 +103,8 @@ async def ws(request: web.Request, access: Access) -> web.StreamResponse:
         for end in ended:
             if isinstance(end, Exception) and not isinstance(end, ConnectionError):
                 raise end
-        if access.over:
-            code, why = WSCloseCode.POLICY_VIOLATION, b"the token has expired"
+        if await access.ended():
+            code, why = WSCloseCode.POLICY_VIOLATION, b"the token is over"
         elif facts.cut:
             code, why = WSCloseCode.TRY_AGAIN_LATER, b"too slow"
         else:
@@ -129,9 +130,10 @@ class _Talk:
 
     async def answer(self) -> None:
         """Answer commands, one by one, until the client has gone or its token is over. Raises ConnectionError."""
+        access = self._asker.access
         listening = asyncio.create_task(self._listen(), name="ws-reader")
         try:
-            while (document := await self._commands.get()) is not None and not self._asker.access.over:
+            while (document := await self._commands.get()) is not None and not await access.ended():
                 async with answered(self._asker, document) as answers, self._turn:
                     for answer in answers:
                         await self._send(to_text(answer))
@@ -155,9 +157,12 @@ class _Talk:
 
     async def tell(self, facts: FactStream, keepalive_s: float) -> None:
         """Send events until the stream ends. Raises ConnectionError."""
-        async for seen in _visible(facts, self._asker.access, keepalive_s):
+        access = self._asker.access
+        async for seen in _visible(facts, access, keepalive_s):
             for numbered, item in seen:
                 async with self._turn:
+                    if access.over:  # a slow client takes its time
+                        return
                     text = self._written(numbered, item)
                     if text is not None:
                         await self._send(text)
@@ -181,12 +186,13 @@ async def _visible(
 ) -> AsyncIterator[list[tuple[NumberedFact, Json]]]:
     """What this reader may see, and as what, a batch at a time; an empty list where nothing came for so long.
 
-    Ends with the stream, with the token, or when the database cannot be asked (the client comes back for the rest).
+    Ends with the stream, with the token (one that was ended after as much time as a stream may be silent), or when the
+    database cannot be asked (the client comes back for the rest).
     """
     loop = asyncio.get_running_loop()
-    quiet_until = loop.time() + keepalive_s
-    while not access.over:
-        seen: list[tuple[NumberedFact, Json]] = []
+    quiet_until = look_at = loop.time() + keepalive_s
+    while True:
+        batch: Sequence[NumberedFact] = ()
         try:
             async with asyncio.timeout_at(quiet_until):
                 batch = await anext(facts)
@@ -197,9 +203,14 @@ async def _visible(
         except StoreError as error:
             log.error("stream-without-database", reason=error.message)
             return
-        else:
-            reader = access.reader
-            seen = [(fact, item) for fact in batch if (item := stream_item(fact, reader)) is not None]
+        if access.over:
+            return
+        if loop.time() >= look_at:
+            if await access.ended():
+                return
+            look_at = loop.time() + keepalive_s
+        reader = access.reader
+        seen = [(fact, item) for fact in batch if (item := stream_item(fact, reader)) is not None]
         if seen or loop.time() >= quiet_until:
             yield seen
             quiet_until = loop.time() + keepalive_s

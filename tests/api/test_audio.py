@@ -250,6 +250,13 @@ async def test_a_ticket_may_what_its_token_may_and_ends_with_it(house: House, cl
     await error_of(await client.get(link), 401, "unauthorized")
 
 
+async def test_a_ticket_ends_with_a_token_that_is_ended(house: House, client: Client) -> None:
+    headers = await house.token(ALICE)
+    link = await ticket_url(house, client, headers)
+    await house.store.end_token(headers["Authorization"].split("_")[1])
+    await error_of(await client.get(link), 401, "unauthorized")
+
+
 async def test_guessed_tickets_make_a_remote_wait(client: Client) -> None:
     for _ in range(20):
         await error_of(await client.get("/api/v1/records/a_b/1/1?ticket=x"), 401, "unauthorized")

@@ -439,3 +439,15 @@ async def test_a_token_that_is_over_is_listened_to_no_more(house: House) -> None
         message = await socket.receive(timeout=30)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
     assert scripted.asked == []
+
+
+async def test_a_token_that_was_ended_is_listened_to_no_more(house: House) -> None:
+    house.control = scripted = Scripted()
+    async with house.opened() as client:
+        headers = await house.token(ALICE)
+        socket = await client.ws_connect(WS, headers=headers)
+        await house.store.end_token(headers["Authorization"].split("_")[1])
+        await socket.send_str(cmd("monitor", START))
+        message = await socket.receive(timeout=30)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+    assert scripted.asked == []

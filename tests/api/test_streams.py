@@ -163,6 +163,48 @@ async def test_a_stream_ends_with_its_token(house: House) -> None:
             await response.content.read()
 
 
+async def test_what_happens_after_its_token_is_over_is_told_nobody_and_not_passed_over(house: House) -> None:
+    """Though the stream has waited for it since before."""
+    async with house.opened() as client:
+        response = await client.get(STREAM, headers=await house.token(ALICE, expires_in=timedelta(minutes=1)))
+        await house.happen(call_fact())
+        got = blocks(response)
+        assert [(await anext(got)).get("id"), (await anext(got)).get("id")] == ["0", "1"]
+        house.now += timedelta(minutes=1)
+        await house.happen(call_fact())
+        async with asyncio.timeout(30):
+            assert [block async for block in got] == []
+
+
+async def test_a_web_socket_whose_token_is_over_hears_nothing_that_happens_then(house: House) -> None:
+    async with house.opened() as client:
+        socket = await client.ws_connect(WS, headers=await house.token(ALICE, expires_in=timedelta(minutes=1)))
+        await house.happen(call_fact())
+        assert (await socket.receive_json(timeout=30))["id"] == 1
+        house.now += timedelta(minutes=1)
+        await house.happen(call_fact())
+        message = await socket.receive(timeout=30)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
+async def test_streams_of_a_token_that_is_ended_end(house: House) -> None:
+    """Also where something happens all the time."""
+    house.keepalive_s = 0.05
+    async with house.opened() as client:
+        headers = await house.token(ALICE)
+        response = await client.get(STREAM, headers=headers)
+        socket = await client.ws_connect(WS, headers=headers)
+        ended = asyncio.create_task(response.content.read())
+        await house.store.end_token(headers["Authorization"].split("_")[1])
+        async with asyncio.timeout(30):
+            while not ended.done():
+                await house.happen(call_fact())
+                await asyncio.sleep(0.01)
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
 async def test_a_slow_reader_is_cut_and_comes_back_without_a_gap(house: House) -> None:
     house.bound = 8
     async with house.opened() as client:
