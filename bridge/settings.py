@@ -23,17 +23,20 @@ class SettingKeeper:
         self._apply = apply
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._known = True
+        """Whether what holds is what is kept: a commit that failed may have been kept after all."""
         apply(current)
 
     async def change(self, changes: Mapping[str, int | None], reader: Reader) -> None:
         """Set some, by their names. On return it is kept, holds, and is a fact. Raises StoreError."""
         async with self._lock:
             settings = replace(self.current, **cast("Mapping[str, Any]", changes))
-            if settings == self.current:
+            if settings == self.current and self._known:
                 return
             fact = Fact(
                 FactKind.SETTINGS_SET, self._clock(), data=asdict(settings), personal={"identity": reader.identity}
             )
+            self._known = False
             await self._store.commit([PutSettings(settings), AppendFact(fact)])
-            self.current = settings
+            self.current, self._known = settings, True
             self._apply(settings)

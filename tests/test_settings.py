@@ -1,14 +1,16 @@
 """What an admin sets: kept first, then in force; what one sets another keeps."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.errors import StoreError
 from bridge.core.ids import Identity
-from bridge.core.records import FactKind
+from bridge.core.records import FactKind, NumberedFact
 from bridge.core.settings import Settings
+from bridge.core.store import Change, Mark
 from bridge.settings import SettingKeeper
 from tests.fakes import MemoryStore
 from tests.storage import kept
@@ -43,3 +45,25 @@ async def test_what_cannot_be_kept_does_not_hold() -> None:
     with pytest.raises(StoreError):
         await keeper.change({"record_toggle": False}, ROOT)
     assert (keeper.current, applied) == (Settings(), [Settings()])
+
+
+class AnswersLate(MemoryStore):
+    """The disk answers one commit too late: it is kept, and whoever waited for it does not know."""
+
+    late = True
+
+    async def commit(self, changes: Sequence[Change], mark: Mark | None = None) -> Sequence[NumberedFact]:
+        facts = await super().commit(changes, mark)
+        if self.late:
+            self.late = False
+            raise StoreError("no answer from its disk", reason="timeout", kept="unknown")
+        return facts
+
+
+async def test_what_was_perhaps_set_can_be_taken_back() -> None:
+    store = AnswersLate()
+    keeper = SettingKeeper(store, Settings(), lambda _: None, lambda: kept.NOON)
+    with pytest.raises(StoreError):
+        await keeper.change({"cdr_days": 1}, ROOT)
+    await keeper.change({"cdr_days": None}, ROOT)
+    assert await store.settings() == Settings()
