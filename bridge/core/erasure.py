@@ -94,6 +94,5 @@ def personal_of(personal: Mapping[str, str], person: Person) -> tuple[str, ...]:
     found = {name for name in ("dialed", "extension") if person.has_number(personal.get(name, ""))}
     if person.is_named(personal.get("name", ""), personal.get("number", "")):
         found |= {"name", "number"}
-    if person.is_user(personal.get("identity")):
-        found.add("identity")
+    found |= {name for name in ("identity", "asker") if person.is_user(personal.get(name))}
     return tuple(sorted(found & personal.keys()))

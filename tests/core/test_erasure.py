@@ -34,6 +34,7 @@ def test_of_a_user_also_who_it_was() -> None:
     section = kept.section(owner=ALICE, participants=(ALICE, BOB))
     assert without_in_section(section, USER) == replace(section, owner=None, participants=(BOB,))
     assert personal_of({"identity": "alice", "who": "alice"}, USER) == ("identity",)
+    assert personal_of({"identity": "bob", "asker": "alice"}, USER) == ("asker",)
 
 
 def test_who_is_somebody_else_is_left_alone() -> None:
