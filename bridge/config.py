@@ -309,8 +309,8 @@ def _find_password(loaded: Loaded[Config], problems: list[Problem]) -> SecretStr
             "`mail` has a `username`: give `password` or `password_file`, too"
         )  # fmt: skip
         problems.append(loaded.problem(("mail",), words))
-    mail = loaded.value.mail if loaded.value is not None else None
-    if has_password and mail is not None and mail.tls is MailTls.NONE and mail.host not in _LOOPBACK:
+    host, tls = (next((text for _, text in loaded.texts("mail", key)), "") for key in ("host", "tls"))
+    if has_password and tls in ("", MailTls.NONE.value) and host not in _LOOPBACK:
         words = "`mail` would send its password unencrypted: set `tls` to starttls or tls"
         problems.append(loaded.problem(("mail",), words))
     return _given(loaded, "mail", "password", problems)

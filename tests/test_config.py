@@ -205,3 +205,63 @@ def test_what_is_neither_is_refused(file: Path, text: str) -> None:
     (problem,) = refused(file, f"{MINIMAL}spool: {{low_space: {text}}}\n")
     assert problem.startswith("2:")
     assert "low_space" in problem
+
+
+def test_the_mail_servers_password_may_stand_in_a_file_of_its_own(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("of its own\n")
+    mail = "mail: {host: mail.example, tls: starttls, sender: a@b.de, admin: root@localhost, username: us, "
+    for words in ("password: of its own}", f"password_file: {tmp_path}/password}}"):
+        config = loaded(file, f"{MINIMAL}{mail}{words}\n").mail
+        assert config is not None
+        assert config.password is not None
+        assert config.password.get_secret_value() == "of its own"
+        assert "of its own" not in repr(config)
+        assert (config.password_file, config.admin, config.port) == (None, "root@localhost", 25)
+    assert loaded(file, MINIMAL).mail is None
+
+
+@pytest.mark.parametrize(
+    ("mail", "problems"),
+    [
+        (
+            "host: x, sender: a@b.de, username: us",
+            ["2:7: `mail` has a `username`: give `password` or `password_file`, too"],
+        ),
+        ("host: x, tls: tls, sender: a@b.de, password: p", ["2:7: `mail` has a password but no `username`"]),
+        (
+            "host: x, sender: a@b.de, username: us, password: p",
+            ["2:7: `mail` would send its password unencrypted: set `tls` to starttls or tls"],
+        ),
+        (
+            "host: x, tls: tls, sender: a@b.de, username: us, password: p, password_file: /nowhere",
+            ["2:84: `password` and `password_file` are both given: one is enough"],
+        ),
+        (
+            "host: x, tls: tls, sender: a@b.de, username: us, password_file: /nowhere",
+            ["2:71: `password_file` /nowhere cannot be read: No such file or directory"],
+        ),
+        (
+            "host: x, tls: ssl, sender: Eve <a@b.de>, username: us",
+            [
+                "2:7: `mail` has a `username`: give `password` or `password_file`, too",
+                "2:22: `tls` cannot be `ssl`: possible are none, starttls, tls (did you mean tls?)",
+                "2:35: `sender` must be one plain mail address like recbridge@example.org, not `Eve <a@b.de>`",
+            ],
+        ),
+    ],
+)
+def test_every_problem_of_mail_is_said_at_once(file: Path, mail: str, problems: list[str]) -> None:
+    assert refused(file, f"{MINIMAL}mail: {{{mail}}}\n") == problems
+
+
+def test_a_password_stays_on_this_machine_without_tls(file: Path) -> None:
+    for host in ("localhost", "127.0.0.1", '"::1"'):
+        loaded(file, f"{MINIMAL}mail: {{host: {host}, sender: a@b.de, username: us, password: p}}\n")
+
+
+def test_links_begin_with_what_others_reach(file: Path) -> None:
+    tls = "tls: {certificate: /c, key: /k}"
+    assert loaded(file, MINIMAL).http.base_url == "http://127.0.0.1:8095"
+    assert loaded(file, f"{MINIMAL}http: {{{tls}}}\n").http.base_url == "https://127.0.0.1:8095"
+    given = loaded(file, f"{MINIMAL}http: {{public_url: https://pbx.example/rec/}}\n").http
+    assert given.base_url == "https://pbx.example/rec"
