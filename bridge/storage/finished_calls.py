@@ -33,6 +33,8 @@ _COUNT = "SELECT count(*) AS count FROM cdrs"
 _DUE = """
 SELECT call_id FROM cdrs WHERE id > :after AND id <= :upto AND +ended_at <= :before
     AND NOT EXISTS (SELECT 1 FROM sections WHERE sections.call_id = cdrs.call_id AND deleted_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM cdr_records JOIN sections USING (record_id)
+                    WHERE cdr_records.cdr = cdrs.id AND deleted_at IS NULL)
 ORDER BY id
 """
 _DELETE_ENTRY = "DELETE FROM journal WHERE id = :id"

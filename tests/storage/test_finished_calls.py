@@ -275,3 +275,16 @@ async def test_killed_between_two_batches_all_is_accounted_for_and_the_rest_goes
     assert verify(here.database, None).misfits == 0
     assert await delete(here) == left
     assert set(counts(here).values()) == {0}
+
+
+async def test_a_call_with_a_recording_under_the_name_of_one_that_joined_it_is_not_looked_at(here: House) -> None:
+    """It cannot go, and would count for the half that one run may delete."""
+    _, record_id = ids(1)
+    await here.call(kept.cdr(CallId("1.1"), (record_id,)), kept.entry("alice", CallId("1.1"), record_id))
+    joined = Fact(FactKind.CALL_JOINED, kept.NOON, call_id=CallId("1.1"), data={"joined": "1.7"})
+    await here.store.commit([AppendFact(joined)])
+    made = await here.section(1, record_id=record_id, call_id="1.7", path=f"2026/08/01/{record_id}_1_001.wav")
+    assert await calls_of(here).expired(WEEK) == []
+    await here.retention.delete([made.key], here.order())
+    assert await calls_of(here).expired(WEEK) == ["1.1"]
+    assert await delete(here) == 1
