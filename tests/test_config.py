@@ -234,17 +234,17 @@ def test_the_mail_servers_password_may_stand_in_a_file_of_its_own(file: Path, tm
         ),
         (
             "host: x, tls: tls, sender: a@b.de, username: us, password: p, password_file: /nowhere",
-            ["2:84: `password` and `password_file` are both given: one is enough"],
+            ["2:85: `password` and `password_file` are both given: one is enough"],
         ),
         (
             "host: x, tls: tls, sender: a@b.de, username: us, password_file: /nowhere",
-            ["2:71: `password_file` /nowhere cannot be read: No such file or directory"],
+            ["2:72: `password_file` /nowhere cannot be read: No such file or directory"],
         ),
         (
             "host: x, tls: ssl, sender: Eve <a@b.de>, username: us",
             [
                 "2:7: `mail` has a `username`: give `password` or `password_file`, too",
-                "2:22: `tls` cannot be `ssl`: possible are none, starttls, tls (did you mean tls?)",
+                "2:22: `tls` cannot be `ssl`: possible are none, starttls, tls",
                 "2:35: `sender` must be one plain mail address like recbridge@example.org, not `Eve <a@b.de>`",
             ],
         ),
