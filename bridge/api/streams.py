@@ -168,9 +168,12 @@ class _Talk:
                         await self._send(text)
 
     def _written(self, numbered: NumberedFact, item: Json) -> str | None:
+        reader = self._asker.access.reader
+        if not reader.sees(numbered.fact.audience):  # any more: it has waited for a slow client
+            return None
         if not self._subscriptions.as_xml:
             return json_text(item)
-        message = self._subscriptions.message(numbered, item, self._asker.access.reader)
+        message = self._subscriptions.message(numbered, item, reader)
         return None if message is None else to_text(message)
 
     async def _send(self, text: str) -> None:

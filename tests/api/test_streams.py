@@ -17,7 +17,7 @@ from bridge.core.decisions import Decision
 from bridge.core.errors import StoreError
 from bridge.core.records import FactKind, SectionState
 from bridge.core.store import AppendFact
-from tests.api.house import ALICE, BOB, CAROL, ROOT, House, call_fact, error_of, journal_entry
+from tests.api.house import ALICE, BOB, CAROL, DAVE, ROOT, House, call_fact, error_of, journal_entry
 from tests.storage import kept
 
 Client = TestClient[Request, Application]
@@ -203,6 +203,21 @@ async def test_streams_of_a_token_that_is_ended_end(house: House) -> None:
             while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
+async def test_who_supervises_nobody_any_more_hears_not_even_what_waited_for_a_slow_client(house: House) -> None:
+    house.supervises = {DAVE: frozenset({ALICE})}
+    async with house.opened() as client:
+        socket = await client.ws_connect(WS, headers=await house.token(DAVE, Role.SUPERVISOR))
+        big = call_fact(0, ALICE)
+        big.fact.data["text"] = "x" * 400_000  # type: ignore[index]  # fills every buffer on the way soon
+        await house.happen(*[big] * 60, call_fact(0, DAVE))
+        assert (await socket.receive_json(timeout=30))["id"] == 1
+        house.supervises = {}
+        last = 1
+        while (item := await socket.receive_json(timeout=30))["id"] != 61:
+            last = item["id"]
+        assert last < 60
 
 
 async def test_a_slow_reader_is_cut_and_comes_back_without_a_gap(house: House) -> None:
