@@ -1,8 +1,9 @@
 """Finished calls as they are searched: the SQL that a filter is made into. What is asked for is bound, never text."""
 
+import itertools
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
@@ -30,6 +31,8 @@ class Question:
 
 
 _LARGEST = 2**63 - 1
+_MERGE_PAGES = 200
+_LEAST_CHANGES = 2
 
 _RECORDINGS = "sections.cdr IS NOT NULL AND sections.state IN ('closed', 'stored')"
 _TAGGED = f"""
@@ -239,6 +242,19 @@ def _encodable(texts: Sequence[str]) -> list[object]:
 
 def _marks(values: Sequence[object]) -> str:
     return ", ".join(["CAST(? AS TEXT)"] * len(values))
+
+
+def merge_steps() -> Iterator[int]:
+    """What `merge` is called with until it has nothing left to do: the first begins with all pieces."""
+    yield -_MERGE_PAGES
+    yield from itertools.repeat(_MERGE_PAGES)
+
+
+def merge(connection: sqlite3.Connection, pages: int) -> bool:
+    """A step; False where nothing was left to do (fewer than two changes, as fts5 says it)."""
+    before = connection.total_changes
+    connection.execute("INSERT INTO cdr_search (cdr_search, rank) VALUES ('merge', ?)", (pages,))
+    return connection.total_changes - before >= _LEAST_CHANGES
 
 
 def answer(connection: sqlite3.Connection, asked: Question) -> CdrPage:

@@ -291,6 +291,18 @@ class SqliteStore:
         """What a statement of storage's own gives. Raises StoreError."""
         return await self._read(sql, *values)
 
+    async def merge_search(self) -> None:
+        """Make one piece of the index that searches look into: what was taken out of it stands in its older pieces.
+
+        In steps, so that no commit waits long. Raises StoreError.
+        """
+        try:
+            for pages in cdrs.merge_steps():
+                if not await self._writer._execute(cdrs.merge, self._writer._conn, pages):  # type: ignore[no-untyped-call]  # noqa: SLF001
+                    return
+        except sqlite3.Error as error:
+            raise store_error(error, self._path) from error
+
     async def clear_wal(self) -> bool:
         """Bring everything into the database's file and empty the WAL, where what was overwritten still stands.
 

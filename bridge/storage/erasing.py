@@ -160,7 +160,10 @@ class Erasing:
         finished = done == len(calls) and await self._forget_elsewhere(erasure.person)
         if done or totals.count or finished:
             await self._note(erasure, totals, done, len(calls) - done, finished=finished)
-        return Erased(totals, done, len(calls) - done, await self.clear() if done or finished else True)
+        if not done and not finished:
+            return Erased(totals, done, len(calls) - done, clean=True)
+        await self._store.merge_search()
+        return Erased(totals, done, len(calls) - done, await self.clear())
 
     def _call_row(self, erasure: Erasure, call_id: CallId) -> Row:
         return texts_in({"erasure": erasure.id, "call_id": call_id, "systemname": self._systemname})

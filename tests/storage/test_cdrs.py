@@ -92,7 +92,7 @@ _sections = st.builds(
         }
     ),
 )
-_commits = st.lists(st.builds(AddCdr, _calls) | st.builds(PutSection, _sections), max_size=6)
+some_changes = st.lists(st.builds(AddCdr, _calls) | st.builds(PutSection, _sections), max_size=6)
 _numbers = st.sampled_from([-1, 0, 1, 2, 3, 2**63, 2**70]).map(CdrNumber)
 _filters = st.builds(
     CdrFilter,
@@ -139,7 +139,7 @@ async def _answers(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(_commits, max_size=3),
+    st.lists(some_changes, max_size=3),
     st.lists(st.tuples(_filters | st.builds(CdrFilter), _questions), min_size=1, max_size=6),
 )
 def test_what_is_found_is_what_looking_at_each_call_finds(

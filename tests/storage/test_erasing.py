@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bridge.core.cdrs import CdrFilter
 from bridge.core.erasure import Person
 from bridge.core.ids import CallId, ChannelName, Identity, Linkedid, RecordId, SectionKey, Uniqueid
 from bridge.core.kept import KeptCall, KeptChannel
@@ -80,6 +81,18 @@ async def test_of_somebody_outside_nothing_is_left_in_the_files(here: House) -> 
     assert len([one for one in entries if (one.entry.name, one.entry.number) == ("", "")]) == 66
     assert len([one for one in entries if one.entry.number.startswith("+4989")]) == 133
     assert await here.erasing.pending() == []
+
+
+async def test_no_search_finds_who_is_erased_nor_do_pieces_of_its_index_hold_it(here: House) -> None:
+    for n in range(1, 9):
+        await a_call(here, n, *(("+4989123456", "Maier") if n % 2 else (NUMBER, NAME)))
+    pieces = "SELECT count(DISTINCT segid) FROM cdr_search_idx"
+    assert asked(here.database, pieces) == [(8,)]
+    await erase(here, OUTSIDER)
+    assert [(await here.store.cdrs(CdrFilter(search=text))).filtered for text in ("quokka", "maier")] == [0, 4]
+    assert (await here.store.cdrs(CdrFilter(number="_8877_"))).filtered == 0
+    # What was taken out of one piece is noted in a later one, until they are made into one.
+    assert asked(here.database, pieces) == [(1,)]
 
 
 async def test_the_tombstone_says_who_why_and_how_much_and_is_found_again_by_who_knows_the_name(here: House) -> None:
