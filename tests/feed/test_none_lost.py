@@ -20,7 +20,7 @@ RESTARTS = 5
 async def test_10000_callbacks_each_delivered_in_order_and_none_lost(tmp_path: Path) -> None:
     chance = random.Random(7)
     receiver = Receiver(SECRET, chance=0.02, seed=7)
-    receiver.hang_s = 3.0  # longer than the sender waits
+    receiver.hang_s = 1.5  # longer than the sender waits
     await receiver.start()
     # The receiver goes down and the sender is killed each time so many more were taken, wherever they are then.
     marks = sorted(chance.sample(range(200, COUNT - 200), KILLS + RESTARTS))
