@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_PAGE = 100
+_PAGE = 250
 _PROGRESS_EVERY_S = 1.0
 _AGAIN_S = 5.0
 _STEP_S = 120.0
@@ -126,8 +126,7 @@ class ZipMaker:
             parts = await insist(page)
             if not parts:
                 break
-            size = sum(one.section.report.size_bytes for one in parts if one.section and one.section.report)
-            copied = await self._run(export, size, partial(zipped.copy, parts))
+            copied = await self._run(export, sum(one.size_bytes for one in parts), partial(zipped.copy, parts))
             if None in copied:
                 await self.check_spool()
                 # What is not there may just have been deleted: then it is not missing.

@@ -31,9 +31,13 @@ def recording_uuid(key: SectionKey) -> UUID:
 
 def recording_name(number: CdrNumber, section: Section) -> str:
     """What a recording's file is called outside, `2021-05-14T17_47_16UTC-2060-<uuid>.wav` (as Wazo calls it)."""
-    at = section.started_at or section.requested_at
+    return file_name(number, section.started_at or section.requested_at, recording_uuid(section.key))
+
+
+def file_name(number: CdrNumber, at: datetime, uuid: UUID) -> str:
+    """What a recording's file is called that began then (aware)."""
     began = at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds").replace(":", "_")
-    return f"{began}UTC-{number}-{recording_uuid(section.key)}.wav"
+    return f"{began}UTC-{number}-{uuid}.wav"
 
 
 class CdrOrder(StrEnum):

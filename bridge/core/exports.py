@@ -8,7 +8,7 @@ from enum import StrEnum
 from io import StringIO
 from typing import Final, NewType
 
-from bridge.core.cdrs import CdrNumber, KeptCdr, recording_name, recording_uuid
+from bridge.core.cdrs import CdrNumber, KeptCdr, recording_uuid
 from bridge.core.errors import IllegalTransitionError
 from bridge.core.ids import Identity, SectionKey
 from bridge.core.records import Section
@@ -133,11 +133,6 @@ def recordings_of(calls: Iterable[KeptCdr]) -> list[tuple[CdrNumber, Section]]:
     return [(call.number, section) for call in calls for section in call.sections if section.report is not None]
 
 
-def name_in_zip(number: CdrNumber, section: Section) -> str:
-    """Where a recording lies in the zip."""
-    return f"{number}/{recording_name(number, section)}"
-
-
 class PartStatus(StrEnum):
     """What became of a recording: in the zip, in it with other bytes than those that were stored, or not in it."""
 
@@ -157,27 +152,34 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A recording that is wanted: `section` is as it is now, None where nothing is kept of it any more."""
+    """A recording that is wanted, as it is kept now; lighter than its section, as there are thousands.
+
+    `name` is where it lies in the zip, `path` where in the spool. `at` and `ended_at` are aware. Where `deleted` its
+    audio is gone, and nobody is named; where nothing is kept of it any more, all but the first three are empty too.
+    """
 
     number: int
     cdr: CdrNumber
     key: SectionKey
-    section: Section | None
-
-    @property
-    def is_there(self) -> bool:
-        """Whether its audio should be there."""
-        return self.section is not None and self.section.deleted_at is None
+    name: str = ""
+    path: str = ""
+    at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_s: float = 0.0
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    size_bytes: int = 0
+    stored_sha256: str = ""
+    deleted: bool = True
 
 
 def part_status(part: Part, copied: Copied | None) -> PartStatus:
     """What became of it."""
-    if not part.is_there:
+    if part.deleted:
         return PartStatus.DELETED
     if copied is None:
         return PartStatus.MISSING
-    report = part.section.report if part.section is not None else None
-    return PartStatus.OK if report is not None and report.sha256 == copied.sha256 else PartStatus.CHANGED
+    return PartStatus.OK if part.stored_sha256 == copied.sha256 else PartStatus.CHANGED
 
 
 MANIFEST_COLUMNS: Final = (
@@ -204,29 +206,28 @@ def manifest_row(part: Part, copied: Copied | None) -> Sequence[str]:
 
     Of what is deleted nobody is named.
     """
-    status, section = part_status(part, copied), part.section
-    values = dict.fromkeys(MANIFEST_COLUMNS, "") | {
-        "cdr_id": str(part.cdr),
-        "recording_uuid": str(recording_uuid(part.key)),
-        "record_id": part.key.record_id,
-        "rule_id": str(part.key.rule_id),
-        "file": str(part.key.file),
-        "status": status.value,
-    }
-    if section is not None:
-        values |= {
-            "file_name": name_in_zip(part.cdr, section),
-            "start": _time(section.started_at or section.requested_at),
-            "end": _time(section.ended_at),
-            "tags": ";".join(section.tags),
-        }
-        if status is not PartStatus.DELETED:
-            values["identity"] = section.owner or ""
-        if section.report is not None:
-            values |= {"duration_s": f"{section.report.duration_s:.3f}", "stored_sha256": section.report.sha256}
-    if copied is not None and status is not PartStatus.DELETED:
-        values |= {"size_bytes": str(copied.size_bytes), "sha256": copied.sha256}
-    return [values[name] for name in MANIFEST_COLUMNS]
+    status = part_status(part, copied)
+    deleted = status is PartStatus.DELETED
+    return [
+        str(part.cdr),
+        str(recording_uuid(part.key)),
+        part.name,
+        part.key.record_id,
+        str(part.key.rule_id),
+        str(part.key.file),
+        _time(part.at),
+        _time(part.ended_at),
+        f"{part.duration_s:.3f}",
+        "" if deleted else part.owner,
+        ";".join(part.tags),
+        "" if copied is None or deleted else str(copied.size_bytes),
+        "" if copied is None or deleted else copied.sha256,
+        part.stored_sha256,
+        status.value,
+    ]
+
+
+_FORMULAS: Final = frozenset("=+-@\t\r\n")
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
@@ -237,7 +238,7 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _harmless(value: str) -> str:
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else value
+    return f"'{value}" if value[:1] in _FORMULAS else value
 
 
 def _time(at: datetime | None) -> str:

@@ -2,21 +2,22 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
-from bridge.core.cdrs import CdrNumber
+from bridge.core.cdrs import CdrNumber, file_name, recording_uuid
 from bridge.core.exports import Export, ExportId, ExportStatus, Part, Reason
 from bridge.core.ids import FactNumber, RecordId, RuleId, SectionKey
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.store import AppendFact, PutExport
-from bridge.storage import rows
 from bridge.storage.database import SqliteStore
-from bridge.storage.values import Row, json_in, text_in, texts_in
+from bridge.storage.values import Row, json_in, text_in, texts_in, time_out
 
 log = structlog.get_logger()
 
@@ -32,7 +33,8 @@ VALUES (CAST(:export AS TEXT), :number, CAST(:systemname AS TEXT), :cdr, CAST(:r
 """
 _PARTS = """
 SELECT export_parts.number, export_parts.cdr AS wanted_by, export_parts.record_id AS record,
-    export_parts.rule_id AS rule, export_parts.file AS part, sections.*, x'' AS peaks, '[]' AS participants
+    export_parts.rule_id AS rule, export_parts.file AS part, sections.record_id, path,
+    coalesce(started_at, requested_at) AS at, ended_at, duration_s, owner, tags, size_bytes, sha256, deleted_at
 FROM export_parts LEFT JOIN sections ON sections.record_id = export_parts.record_id
     AND sections.rule_id = export_parts.rule_id AND sections.file = export_parts.file
 WHERE export = CAST(? AS TEXT) AND number > ? ORDER BY number LIMIT ?
@@ -100,17 +102,32 @@ async def add_parts(
 
 
 async def parts(store: SqliteStore, export_id: ExportId, after: int, most: int) -> list[Part]:
-    """Up to so many parts with a higher number (the first is 0), with their sections as they are now, without peaks."""
+    """Up to so many parts with a higher number (the first is 0), as they are kept now."""
     found = await store.select(_PARTS, text_in(export_id), after, most)
-    return [
-        Part(
-            number=row["number"],
-            cdr=CdrNumber(row["wanted_by"]),
-            key=SectionKey(RecordId(row["record"]), RuleId(row["rule"]), row["part"]),
-            section=None if row["record_id"] is None else rows.section_of(row),
-        )
-        for row in found
-    ]
+    return [_part_of(row) for row in found]
+
+
+def _part_of(row: sqlite3.Row) -> Part:
+    number, cdr = row["number"], CdrNumber(row["wanted_by"])
+    key = SectionKey(RecordId(row["record"]), RuleId(row["rule"]), row["part"])
+    if row["record_id"] is None:
+        return Part(number, cdr, key)
+    at = time_out(row["at"])
+    return Part(
+        number=number,
+        cdr=cdr,
+        key=key,
+        name=f"{cdr}/{file_name(cdr, at, recording_uuid(key))}",
+        path=row["path"],
+        at=at,
+        ended_at=None if row["ended_at"] is None else time_out(row["ended_at"]),
+        duration_s=row["duration_s"] or 0.0,
+        owner=row["owner"] or "",
+        tags=tuple(json.loads(row["tags"])),
+        size_bytes=row["size_bytes"] or 0,
+        stored_sha256=row["sha256"] or "",
+        deleted=row["deleted_at"] is not None,
+    )
 
 
 async def total_bytes(store: SqliteStore, export_id: ExportId) -> int:

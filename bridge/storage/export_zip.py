@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bridge.core.errors import MediaError
-from bridge.core.exports import MANIFEST, MANIFEST_COLUMNS, Copied, Part, csv_lines, manifest_row, name_in_zip
+from bridge.core.exports import MANIFEST, MANIFEST_COLUMNS, Copied, Part, csv_lines, manifest_row
 from bridge.core.space import LowSpace, Space, in_words
 from bridge.storage.disk_errors import is_full
 from bridge.storage.zips import ZipWriter
@@ -49,14 +49,15 @@ class ExportZip:
     def copy(self, parts: Sequence[Part]) -> list[Copied | None]:
         """Copy what is there of these; None for what is not."""
         self.check_room()
-        return [self._copy(part) for part in parts]
+        try:
+            return [self._copy(part) for part in parts]
+        finally:
+            self._zip.leave()
 
     def _copy(self, part: Part) -> Copied | None:
-        section = part.section
-        if section is None or not part.is_there:
+        if part.deleted or part.at is None:
             return None
-        at = section.started_at or section.requested_at
-        return self._zip.copy(self._spool, section.path, name_in_zip(part.cdr, section), at)
+        return self._zip.copy(self._spool, part.path, part.name, part.at)
 
     def note(self, copied: Iterable[tuple[Part, Copied | None]]) -> None:
         """Enter them in the manifest."""

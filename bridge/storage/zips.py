@@ -54,6 +54,9 @@ class ZipWriter:
         self._count = 0
         self._at = 0
         self._synced = 0
+        self._day = ""
+        self._folder = contextlib.ExitStack()
+        self._descriptor = -1
         with _writing(path):
             path.parent.mkdir(_MODE | 0o100, exist_ok=True)
             path.unlink(missing_ok=True)
@@ -67,17 +70,26 @@ class ZipWriter:
 
     def copy(self, root: Path, relative: str, name: str, at: datetime) -> Copied | None:
         """Copy a recording of the spool. None where it is missing or unreadable: then nothing of it is in the zip."""
+        day, _, file_name = relative.rpartition("/")
         try:
-            with day_folder(root, relative) as folder:
-                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-                source = os.open(relative.rpartition("/")[2], flags, dir_fd=folder)
-        except (OSError, MediaError):
+            if day != self._day:
+                self.leave()
+                self._descriptor = self._folder.enter_context(day_folder(root, relative))
+                self._day = day
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            source = os.open(file_name, flags, dir_fd=self._descriptor)
+        except (OSError, ValueError, MediaError):
             return None
         if not stat.S_ISREG(os.fstat(source).st_mode):
             os.close(source)
             return None
         with os.fdopen(source, "rb", buffering=0) as file:
             return self._add(file, name, at)
+
+    def leave(self) -> None:
+        """Let go of the spool's folder that was copied from last, so that its disk can be unmounted."""
+        self._folder.close()
+        self._day = ""
 
     def add(self, file: BinaryIO, name: str, at: datetime) -> Copied | None:
         """Copy what a file holds from where it stands; None where it cannot be read."""
@@ -131,6 +143,7 @@ class ZipWriter:
 
     def discard(self) -> None:
         """Remove what there is of it."""
+        self.leave()
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
         for file in (self._directory, self._out):
