@@ -94,5 +94,8 @@ def personal_of(personal: Mapping[str, str], person: Person) -> tuple[str, ...]:
     found = {name for name in ("dialed", "extension") if person.has_number(personal.get(name, ""))}
     if person.is_named(personal.get("name", ""), personal.get("number", "")):
         found |= {"name", "number"}
-    found |= {name for name in ("identity", "asker") if person.is_user(personal.get(name))}
+    if person.is_user(personal.get("identity")):
+        found |= {"identity", "device_name", "location_name"}
+    if person.is_user(personal.get("asker")):
+        found.add("asker")
     return tuple(sorted(found & personal.keys()))

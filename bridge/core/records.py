@@ -329,12 +329,15 @@ class Cdr:
 
 
 _PERSONAL = ("name", "number", "extension")
+_OF_THE_USER = ("identity", "device_name", "location_name")
+"""Whose entry it is, and names that can hold the user's; what is empty is left out."""
 
 
 def journal_fact(entry: JournalEntry) -> Fact:
-    """The fact that announces a journal entry, the other side's name and number and the own one kept apart."""
+    """The fact that announces a journal entry, all names and numbers of people kept apart."""
     fields: dict[str, Any] = {f.name: getattr(entry, f.name) for f in dataclass_fields(entry)}
     personal = {name: str(fields.pop(name)) for name in _PERSONAL}
+    personal |= {name: str(value) for name in _OF_THE_USER if (value := fields.pop(name))}
     fields["started_at"] = entry.started_at.isoformat()
     return Fact(
         kind=FactKind.JOURNAL_ENTRY,
@@ -349,8 +352,9 @@ def journal_fact(entry: JournalEntry) -> Fact:
 
 def entry_of(fact: Fact) -> JournalEntry:
     """The journal entry that a fact of kind JOURNAL_ENTRY announces; what was erased is ''."""
-    # Not the other way round: older facts have `extension` among their data.
-    fields: dict[str, Any] = {**{name: fact.personal.get(name, "") for name in _PERSONAL}, **fact.data}
+    # Not the other way round: older facts have some of these among their data.
+    names = (*_PERSONAL, *_OF_THE_USER)
+    fields: dict[str, Any] = {**{name: fact.personal.get(name, "") for name in names}, **fact.data}
     fields["started_at"] = datetime.fromisoformat(fields["started_at"])
     fields["result"] = JournalResult(fields["result"])
     return JournalEntry(**fields)

@@ -128,7 +128,9 @@ async def test_of_a_user_names_numbers_and_wishes_go_and_the_others_stay(here: H
         kept.cdr(call_id, (record_id,)), destination_name=NAME, destination_number="99887", destination_identity=zara,
         participants=(zara, Identity("bob")),
     )  # fmt: skip
-    own = replace(kept.entry("zara", call_id, record_id), extension="99887")
+    own = replace(
+        kept.entry("zara", call_id, record_id), extension="99887", device_name=f"Snom [{NAME}]", location_name=NAME
+    )
     bobs = replace(kept.entry("bob", call_id, record_id), name=NAME, number="99887", extension="823")
     await here.call(cdr, own, bobs)
     section = await here.section(

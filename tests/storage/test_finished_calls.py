@@ -29,7 +29,7 @@ from tests.storage.databases import asked
 from tests.storage.spools import DAY, House, house
 
 WEEK = 7 * DAY
-NUMBER, NAME = "+4973199887766", "Zacharias Quokka"
+NUMBER, NAME, OWN_NAME = "+4973199887766", "Zacharias Quokka", "Alice Wombat"
 
 
 @pytest.fixture
@@ -49,7 +49,10 @@ async def a_call(here: House, n: int, ended_at: datetime = kept.NOON, *, deleted
     cdr = replace(
         kept.cdr(call_id, (record_id,)), started_at=ended_at, ended_at=ended_at, source_number=NUMBER, source_name=NAME
     )
-    entry = replace(kept.entry("alice", call_id, record_id), number=NUMBER, name=NAME, started_at=ended_at)
+    entry = replace(
+        kept.entry("alice", call_id, record_id), number=NUMBER, name=NAME, started_at=ended_at,
+        device_name=f"Snom [{OWN_NAME}]", location_name=f"{OWN_NAME}'s room",
+    )  # fmt: skip
     await here.call(cdr, entry)
     talk_id = TalkId(f"t{n}")
     await here.store.commit(
@@ -109,7 +112,7 @@ async def test_nobody_is_named_any_more_down_to_the_bytes_but_who_deleted_what(h
     assert await delete(here) == 1
     assert await here.erasing.clear()
     files = [file.read_bytes() for file in here.folder.iterdir() if file.is_file()]
-    assert [name for name in (NUMBER, NAME) if any(name.encode() in content for content in files)] == []
+    assert [name for name in (NUMBER, NAME, OWN_NAME) if any(name.encode() in content for content in files)] == []
     left = asked(here.database, "SELECT DISTINCT name FROM fact_personal WHERE value IS NOT NULL ORDER BY name")
     assert left == [("who",), ("words",)]
     (tombstone,) = await here.store.sections_of(ids(1)[1])
