@@ -24,7 +24,7 @@ from tests.feed.office import FORMATS, ROOT, SECRET
 
 _CALLS = 200
 _AT_ONCE = 50
-_POLICY = Policy(retry_s=(0.02,) * 1000, timeout_s=1.0, parallel=32)
+_POLICY = Policy(retry_s=(0.02,) * 1000, timeout_s=2.0, parallel=32)
 
 
 async def _run(database: Path, url: str, count: int) -> None:
