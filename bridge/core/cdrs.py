@@ -60,7 +60,8 @@ class CdrFilter:
     what was dialled and, with `NAME_PART` characters or more, recordings' file names. `number` is one of the two
     extensions, `_` at either end standing for any text. `tags` are on its recordings, all of them. `identities`: one of
     these took part. `after` is the lowest number that counts (that one too). `recorded`: has a recording, also one that
-    was deleted, or has none. `distinct_peer`: of all calls of a user with one other side the last number alone,
+    was deleted, or has none. `heard_by`: where recordings are asked for (`tags`, `recorded`, file names in `search`) only
+    those count that one of these took part in or owns; None means all. `distinct_peer`: of all calls of a user with one other side the last number alone,
     whatever else is asked for (as Wazo does it), seen from `identities`, else from those who may see. Blocked calls are
     left out unless `status` asks for them. `dialed` and `context` are what was dialled first, and where.
     """
@@ -80,6 +81,7 @@ class CdrFilter:
     dialed: str | None = None
     context: str | None = None
     distinct_peer: bool = False
+    heard_by: tuple[Identity, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

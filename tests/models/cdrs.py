@@ -30,11 +30,19 @@ def _folded(text: str) -> bytes:
     return to_bytes(text.casefold().replace("\n", " "))
 
 
-def _is_found(text: str, one: KeptCdr) -> bool:
+def _heard(one: KeptCdr, heard_by: Sequence[Identity] | None) -> Sequence[Section]:
+    return [
+        section
+        for section in one.sections
+        if heard_by is None or section.owner in heard_by or set(section.participants) & set(heard_by)
+    ]
+
+
+def _is_found(text: str, one: KeptCdr, heard: Sequence[Section]) -> bool:
     cdr = one.cdr
     texts = [cdr.source_name, cdr.source_number, cdr.destination_name, cdr.destination_number, cdr.dialed]
     if len(_folded(text)) >= NAME_PART:
-        texts += [recording_name(one.number, section) for section in one.sections]
+        texts += [recording_name(one.number, section) for section in heard]
     return any(_folded(text) in _folded(among) for among in texts)
 
 
@@ -65,19 +73,19 @@ def _last_with_peers(calls: Sequence[KeptCdr], seen_by: Sequence[Identity] | Non
 
 def fits(wanted: CdrFilter, one: KeptCdr) -> bool:
     """All conditions but the one that is about several calls."""
-    cdr = one.cdr
+    cdr, heard = one.cdr, _heard(one, wanted.heard_by)
     return (
         (cdr.status is wanted.status if wanted.status is not None else cdr.status is not CallStatus.BLOCKED)
         and (wanted.since is None or cdr.started_at >= wanted.since)
         and (wanted.until is None or cdr.started_at < wanted.until)
-        and (not wanted.search or _is_found(wanted.search, one))
+        and (not wanted.search or _is_found(wanted.search, one, heard))
         and (wanted.direction is None or cdr.direction == wanted.direction)
         and (wanted.number is None or any(_is_number(wanted.number, it) for it in _numbers(cdr)))
-        and all(any(tag in section.tags for section in one.sections) for tag in wanted.tags)
+        and all(any(tag in section.tags for section in heard) for tag in wanted.tags)
         and (wanted.identities is None or bool(set(wanted.identities) & set(cdr.participants)))
         and (wanted.numbers is None or one.number in wanted.numbers)
         and (wanted.after is None or one.number >= wanted.after)
-        and (wanted.recorded is None or bool(one.sections) == wanted.recorded)
+        and (wanted.recorded is None or bool(heard) == wanted.recorded)
         and (wanted.call_id is None or cdr.call_id == wanted.call_id)
         and (wanted.dialed is None or cdr.dialed == wanted.dialed)
         and (wanted.context is None or cdr.context == wanted.context)

@@ -88,6 +88,8 @@ _sections = st.builds(
             "requested_at": st.just(kept.NOON) | _times,
             "started_at": st.none() | _times,
             "tags": st.lists(_tags, min_size=1, max_size=3).map(tuple),
+            "owner": st.none() | _users,
+            "participants": st.lists(_users, unique=True, max_size=2).map(tuple),
             "deleted_at": st.none() | _times,
         }
     ),
@@ -113,7 +115,9 @@ _conditions = {
     "distinct_peer": st.just(value=True),
 }
 _filters = st.sets(st.sampled_from(sorted(_conditions)), max_size=2).flatmap(
-    lambda names: st.builds(CdrFilter, **{name: _conditions[name] for name in sorted(names)})
+    lambda names: st.builds(
+        CdrFilter, heard_by=st.none() | _wanted_users, **{name: _conditions[name] for name in sorted(names)}
+    )
 )
 _questions = st.fixed_dictionaries(
     {},

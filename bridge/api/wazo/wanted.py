@@ -57,7 +57,7 @@ def visible_to(reader: Reader) -> Sequence[Identity] | None:
 async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Wanted:
     """The query of a list. Raises InvalidDataError, StoreError."""
     values = Values(query)
-    found = _filter(values)
+    found = _filter(values, reader)
     way = values.choice("direction", ("asc", "desc"))
     order = values.choice("order", tuple(_ORDERS))
     limit = values.integer("limit")
@@ -96,7 +96,7 @@ async def exported(
     Filters in the query and `cdr_ids` in the body hold both, as they do for Wazo. There is no limit.
     """
     values, inside = Values(query), Values(body)
-    found = _filter(values)
+    found = _filter(values, reader)
     email = values.email("email") or inside.email("email") or ""
     ids = inside.integers("cdr_ids", required=False)
     inside.problems |= values.problems
@@ -106,7 +106,8 @@ async def exported(
     return Wanted(found, visible_to(reader), limit=None), email
 
 
-def _filter(values: Values) -> CdrFilter:
+def _filter(values: Values, reader: Reader) -> CdrFilter:
+    heard_by = visible_to(reader)
     since = values.time("from")
     until = values.time("until" if values.text("until") is not None else "to")
     direction = values.choice("call_direction", _DIRECTIONS)
@@ -121,6 +122,7 @@ def _filter(values: Values) -> CdrFilter:
         number=number,
         tags=values.texts("tags"),
         after=None if after is None else CdrNumber(after),
+        heard_by=None if heard_by is None else tuple(heard_by),
     )
 
 

@@ -399,6 +399,25 @@ async def test_no_spreadsheet_runs_what_a_caller_sends(office: Office, wazo: Cli
     assert item["source_name"] == value
 
 
+@pytest.mark.parametrize("role", [Role.USER, Role.SUPERVISOR])
+async def test_filters_tell_nobody_of_recordings_that_it_may_not_hear(office: Office, wazo: Client, role: Role) -> None:
+    # Alice talked with Bob, and Bob later with Carol: one call, and its second recording is none of Alice's.
+    theirs = recorded(2, participants=(BOB, CAROL), tags=("theirs",), started_at=kept.NOON)
+    await office.call(theirs, participants=(ALICE, BOB, CAROL))
+    name = recording_name(CdrNumber(1), theirs)
+    queries: list[tuple[dict[str, str], bool]] = [
+        ({"recorded": "True"}, True),
+        ({"recorded": "False"}, False),
+        ({"tags": "theirs"}, True),
+        ({"search": name[:13]}, True),
+    ]
+    for who, hears in ((ALICE, False), (CAROL, True)):
+        headers = await office.client_token(who, role)
+        for query, is_about_a_recording in queries:
+            found = await ids(wazo, headers, "/users/me/cdr", **query)
+            assert found == ([1] if hears is is_about_a_recording else []), (who, query)
+
+
 @pytest.mark.parametrize("limit", ["0", "7", "20"])
 async def test_long_lists_come_whole_and_in_order(
     office: Office, wazo: Client, limit: str, monkeypatch: pytest.MonkeyPatch
