@@ -4,33 +4,30 @@ import asyncio
 import contextlib
 import random
 import signal
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
 from bridge import __version__, presence, rulebook
-from bridge.api.app import Dependencies, create_app, runner
+from bridge.api.app import Dependencies, create_app
 from bridge.api.metrics import Metrics
 from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.contacts import PhoneContacts
 from bridge.asterisk.filters import EVENTS
-from bridge.asterisk.inbox import Connected, Item, Lost
 from bridge.asterisk.policy import ConnectionState
 from bridge.books import Books
 from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
 from bridge.core import outcome
 from bridge.core.decisions import StopAll
-from bridge.core.errors import BadInputError, MediaError, RecbridgeError, StoreError
-from bridge.core.ids import Identity, RecordId, RuleId
+from bridge.core.errors import BadInputError, RecbridgeError, StoreError
+from bridge.core.ids import Identity
 from bridge.core.kept import newest
 from bridge.core.live import CallNow, NotReady
-from bridge.core.messages import CHANNEL_EVENTS, DTMF, parse
+from bridge.core.messages import CHANNEL_EVENTS, DTMF
 from bridge.core.now import calls_now
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
@@ -39,7 +36,7 @@ from bridge.core.store import AppendFact
 from bridge.core.webhooks import MOST as MOST_WEBHOOKS
 from bridge.core.webhooks import FormatName, Webhook, wants_channels
 from bridge.deleting import Deleting
-from bridge.engine import Engine, Input
+from bridge.engine import Engine
 from bridge.exporting import Exporter, Terms
 from bridge.feed import standard
 from bridge.feed.dispatcher import Surroundings
@@ -49,34 +46,31 @@ from bridge.feed.webhooks import Webhooks
 from bridge.hands import Hands
 from bridge.housekeeping import Housekeeping
 from bridge.keeper import Keeper
+from bridge.listening import listening
 from bridge.lock import alone
 from bridge.mail import Mailer
 from bridge.notify import Notifier
 from bridge.numbers import numbers
 from bridge.outbox import Outbox
+from bridge.pump import pump
 from bridge.rulebook import Rulebook
+from bridge.section_numbers import taken_numbers
 from bridge.settings import SettingKeeper
 from bridge.spool_watch import SpoolWatch
 from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
-from bridge.storage.orphans import highest_numbers
 from bridge.storage.spool import Spool
 from bridge.storage.webhooks import SqliteWebhooks
-from bridge.storage.workers import Workers
 
 log = structlog.get_logger()
 
 _STATUS_EVERY_S = 1.0
-_BATCH = 1000
 _STOP_WITHIN_S = 20.0
 _STOP_LOOK_S = 0.05
 _LOCKED_S = 0.4
 """How long another program's lock on the database is waited for: less than a recording is held up (`Keeper.keep`)."""
 _UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
-_SPOOL_WITHIN_S = 5.0
-_LONGEST_CALL = timedelta(days=7)
-"""Calls that have run longer than this when the daemon is started begin to count their sections anew."""
 
 
 def utc_now() -> datetime:
@@ -182,7 +176,7 @@ class Daemon:
         recorder = Recorder(
             self._book.rules,
             People(self._book.directory, config.trunks),
-            await self._numbers(store),
+            await taken_numbers(store, config.spool.local, utc_now()),
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
         )
@@ -285,11 +279,12 @@ class Daemon:
         tasks = [
             deciding,
             asyncio.create_task(connection.run(), name="asterisk"),
-            asyncio.create_task(_pump(connection, engine, clock), name="pump"),
+            asyncio.create_task(pump(connection, engine, clock), name="pump"),
             asyncio.create_task(disk.run(), name="spool"),
             asyncio.create_task(housekeeping.run(), name="housekeeping"),
             asyncio.create_task(books.run(), name="books"),
             asyncio.create_task(hub.keep_up(), name="feed"),
+            asyncio.create_task(callbacks_hub.keep_up(), name="callbacks feed"),
             asyncio.create_task(mailer.run(), name="mail"),
             asyncio.create_task(webhooks.run(), name="webhooks"),
             asyncio.create_task(exporter.run(), name="exports"),
@@ -297,7 +292,7 @@ class Daemon:
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
         try:
-            async with _listening(app, config):
+            async with listening(app, config.http):
                 self._notifier.ready()
                 count = len(self._book.rules.rules)
                 log.info("started", listen=config.http.listen, rules=count, spool=str(config.spool.local))
@@ -323,19 +318,6 @@ class Daemon:
             with contextlib.suppress(StoreError):  # the next start tells it by when we were seen last
                 await store.commit([AppendFact(Fact(FactKind.RECBRIDGE_STOPPED, utc_now()))])
             log.info("stopped")
-
-    async def _numbers(self, store: SqliteStore) -> Mapping[tuple[RecordId, RuleId], int]:
-        """The section numbers that are taken: those that the database knows, and those of files that are there."""
-        now = utc_now()
-        days = [(now - timedelta(days=ago)).date() for ago in range(_LONGEST_CALL.days + 1)]
-        known = await store.file_numbers(now - _LONGEST_CALL)
-        there: Mapping[tuple[RecordId, RuleId], int] = {}
-        spool = self._config.spool.local
-        try:
-            there = await Workers(1, "numbers").run(str(spool), _SPOOL_WITHIN_S, lambda: highest_numbers(spool, days))
-        except MediaError as error:
-            log.error("spool-not-listed", problem=error.message, what="numbers are those that the database knows")
-        return {key: max(known.get(key, 0), there.get(key, 0)) for key in {*known, *there}}
 
     async def _watch(self, tasks: Sequence[asyncio.Task[None]], not_ready: Callable[[], Sequence[NotReady]]) -> None:
         """Until told to stop, or until a task that must not end has ended: then its error is raised."""
@@ -455,54 +437,3 @@ class _Live:
 def _started(seen_at: datetime | None) -> AppendFact:
     data = {"version": __version__, "previous_seen_at": None if seen_at is None else seen_at.isoformat()}
     return AppendFact(Fact(FactKind.RECBRIDGE_STARTED, utc_now(), data=data))
-
-
-async def _pump(connection: AmiConnection, engine: Engine, clock: SteadyClock) -> None:
-    """From the connection's queue into the engine's, in order."""
-    while True:
-        batch = await connection.next_batch(_BATCH)
-        if not batch:
-            return
-        if engine.idle:
-            clock.catch_up()
-        await engine.feed([one for item in batch for one in _inputs(item, clock.ahead)])
-
-
-def _inputs(item: Item, ahead: timedelta) -> Sequence[Input]:
-    """`ahead` is how far our time is before the machine's, by which Asterisk says its own."""
-    if isinstance(item, Connected):
-        data = {"version": item.version, "restarted": item.restarted, "channels": len(item.snapshot.channels)}
-        return (AppendFact(Fact(FactKind.ASTERISK_CONNECTED, item.at, data=data)), item.snapshot)
-    if isinstance(item, Lost):
-        data = {"code": item.code, "reason": item.reason}
-        return (AppendFact(Fact(FactKind.ASTERISK_LOST, item.at, data=data)),)
-    event = parse(item, item.received_at)
-    if event is None:
-        return ()
-    return (replace(event, at=event.at + ahead) if ahead and item.header("Timestamp") else event,)
-
-
-@contextlib.asynccontextmanager
-async def _listening(app: web.Application, config: Config) -> AsyncIterator[None]:
-    """The API, while it lasts."""
-    tls: ssl.SSLContext | None = None
-    if config.http.tls is not None:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            tls.load_cert_chain(config.http.tls.certificate, config.http.tls.key)
-        except (OSError, ssl.SSLError) as error:
-            raise RecbridgeError(
-                f"http: tls: {error}: certificate and key have to be PEM files that we may read"
-            ) from error
-    serving = runner(app)
-    await serving.setup()
-    try:
-        host, port = config.http.address
-        try:
-            await web.TCPSite(serving, host, port, ssl_context=tls).start()
-        except OSError as error:
-            words = f"http: listen: {config.http.listen}: {error.strerror}; is another recbridge running?"
-            raise RecbridgeError(words) from error
-        yield
-    finally:
-        await serving.cleanup()

@@ -14,11 +14,12 @@ from bridge.core.recorder import Recorder
 from bridge.core.records import Alarm, Fact, FactKind, NumberedFact, SectionState
 from bridge.core.rules import parse_rules
 from bridge.core.watching import Limits
-from bridge.daemon import _pump, utc_now
+from bridge.daemon import utc_now
 from bridge.engine import Engine
 from bridge.hands import Hands
 from bridge.keeper import Keeper
 from bridge.outbox import Outbox
+from bridge.pump import pump
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
 from tests.core.scene import directory
@@ -82,7 +83,7 @@ async def watched(network: Network, rules: str) -> AsyncIterator[Watched]:
     engine = Engine(recorder, store, keeper, hands.perform, utc_now)
     deciding = asyncio.create_task(engine.run())
     reaching = asyncio.create_task(connection.run())
-    pumping = asyncio.create_task(_pump(connection, engine, SteadyClock(utc_now)))
+    pumping = asyncio.create_task(pump(connection, engine, SteadyClock(utc_now)))
     try:
         await seen.until(lambda fact: fact.kind is FactKind.ASTERISK_CONNECTED)
         yield seen
