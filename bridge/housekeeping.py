@@ -24,6 +24,8 @@ _AT_LEAST = timedelta(seconds=1)
 _FIRST = timedelta(minutes=5)
 _DAY = timedelta(days=1)
 _LOOK_THROUGH = _DAY
+_COUNTED = timedelta(minutes=10)
+"""So long after its end a call's coverage is in the sums (`bridge.books`): until then it stays, whatever is set."""
 _PAUSE_S = 0.1
 """After each batch, so that recordings always find the database and the disk free."""
 
@@ -112,9 +114,11 @@ class Housekeeping:
 
     async def _delete_calls(self) -> bool:
         """False where it was refused."""
-        keep = self._keep.calls
-        going = await self._calls.expired(keep) if keep is not None and self._well() else []
-        if keep is None or not going:
+        if self._keep.calls is None:
+            return True
+        keep = max(self._keep.calls, _COUNTED)
+        going = await self._calls.expired(keep) if self._well() else []
+        if not going:
             return True
         if not at_most_half(Totals(len(going)), Totals(await self._calls.stored())):
             self._refuse(f"{len(going)} finished calls")

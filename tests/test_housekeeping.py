@@ -246,6 +246,13 @@ async def test_more_than_half_of_all_calls_are_not_deleted_but_said(here: House)
     assert (warned(made), await left(here)) == (False, 2)
 
 
+async def test_no_call_goes_before_its_coverage_is_counted(here: House) -> None:
+    """By the metrics, some minutes after its end, when its last section has been looked into."""
+    await finished_calls(here, timedelta(minutes=10), timedelta(minutes=9))
+    await keeping(here, calls=timedelta(0)).once()
+    assert await left(here) == 1
+
+
 async def test_no_call_goes_before_all_is_kept(here: House) -> None:
     await finished_calls(here, 10 * DAY, DAY)
     await keeping(here, calls=5 * DAY, well=False).once()
