@@ -43,7 +43,8 @@ class _Registered:
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: how long what was told counts, how long one who asks waits, how long Asterisk may take, how long it is
-    left alone after a refusal, and after how long without questions the session ends.
+    left alone after a refusal, after how long without questions the session ends, and how long what was told still
+    counts where Asterisk does not answer.
     """
 
     fresh_s: float = 5.0
@@ -51,6 +52,7 @@ class Patience:
     answer_s: float = 3.0
     refused_s: float = 60.0
     idle_s: float = 60.0
+    known_s: float = 60.0
 
 
 class PhoneContacts:
@@ -88,6 +90,8 @@ class PhoneContacts:
                     if self._asking is None:
                         self._asking = asyncio.create_task(self._ask(phones), name="contacts")
                     await asyncio.shield(self._asking)
+        if self._is_older_than(self._patience.known_s):
+            return dict.fromkeys(phones, Contact())
         return {channel: self._contact(channel, endpoint) for channel, endpoint in phones.items()}
 
     async def close(self) -> None:
@@ -102,10 +106,10 @@ class PhoneContacts:
         now = asyncio.get_running_loop().time()
         if not phones or not self._may_ask() or now < self._left_alone_until:
             return False
-        return self._is_old(now) or bool(self._unplaced(phones))
+        return self._is_older_than(self._patience.fresh_s) or bool(self._unplaced(phones))
 
-    def _is_old(self, now: float) -> bool:
-        return self._told_at is None or now - self._told_at >= self._patience.fresh_s
+    def _is_older_than(self, seconds: float) -> bool:
+        return self._told_at is None or asyncio.get_running_loop().time() - self._told_at >= seconds
 
     def _unplaced(self, phones: Mapping[ChannelName, str]) -> list[ChannelName]:
         """Channels of which only they themselves can tell which phone it is."""
@@ -133,7 +137,7 @@ class PhoneContacts:
         try:
             async with asyncio.timeout(self._patience.answer_s):
                 manager = await self._session()
-                if self._is_old(loop.time()):
+                if self._is_older_than(self._patience.fresh_s):
                     self._registered = await self._list(manager)
                     self._told_at = loop.time()
                     self._uris = {channel: uri for channel, uri in self._uris.items() if uri}

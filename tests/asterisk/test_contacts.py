@@ -189,6 +189,31 @@ async def test_what_was_told_counts_while_asterisk_does_not_answer_and_a_new_ses
                 await asyncio.sleep(0.01)
 
 
+class Refusing(Phones):
+    """Tells nothing any more once it is told so."""
+
+    refuses = False
+
+    def show(self, fake: FakeAsterisk, action: Action) -> bytes:
+        return fake.no(action, "Permission denied") if self.refuses else super().show(fake, action)
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_what_was_told_long_ago_is_told_no_more(away: bool) -> None:
+    """A phone may be elsewhere by now, and another one at its address."""
+    phones, there = Refusing(registered("alice", "sip:alice@203.0.113.7", "", GRANDSTREAM.user_agent)), True
+    patience = Patience(fresh_s=0.05, wait_s=30, answer_s=30, known_s=0.5)
+    async with fake_asterisk(answers=phones.answers()) as fake:
+        made = PhoneContacts("127.0.0.1", fake.port, "bridge", SECRET, may_ask=lambda: there, patience=patience)
+        async with asyncio.timeout(30):
+            while await made.contacts([ALICE]) != {ALICE: GRANDSTREAM}:
+                pass
+            phones.refuses, there = not away, not away
+            while await made.contacts([ALICE]) != {ALICE: Contact()}:  # noqa: ASYNC110  # time is what changes it
+                await asyncio.sleep(0.01)
+        await made.close()
+
+
 async def test_a_session_that_nobody_needs_ends() -> None:
     phones = Phones(registered("alice", "sip:alice@203.0.113.7"))
     patience = Patience(fresh_s=3600, wait_s=30, answer_s=30, idle_s=0.01)
