@@ -86,12 +86,16 @@ class ZipMaker:
         await self._workers.close()
 
     async def check_spool(self) -> None:
-        """Raises SpoolAwayError, MediaError (`timeout`)."""
+        """Raises SpoolAwayError, also where its disk does not answer."""
 
         def away() -> bool:
             return self._spool.unmounted() or not self._spool.local.is_dir()
 
-        if await self._workers.run("spool", _STEP_S, away):
+        try:
+            is_away = await self._workers.run("spool", _STEP_S, away)
+        except (MediaError, OSError) as error:
+            raise SpoolAwayError(f"spool {self._spool.local}: {error}") from error
+        if is_away:
             raise SpoolAwayError(f"spool {self._spool.local} is not there")
 
     async def make(self, export: Export, progress: Callable[[int, int], Awaitable[None]]) -> Made:

@@ -496,6 +496,36 @@ async def test_a_spool_that_is_away_is_waited_for(desk: Desk, monkeypatch: pytes
     assert statuses(desk.read(export)[1]) == ["ok", "ok"]
 
 
+@pytest.mark.parametrize("how", ["hangs", "is forbidden"])
+async def test_a_spool_that_does_not_answer_is_waited_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("bridge.exporting._AGAIN_S", 0.01)
+    monkeypatch.setattr("bridge.export_making._STEP_S", 0.05)
+    back = threading.Event()
+
+    def unmounted(_: Spool) -> bool:
+        if not back.is_set() and how == "is forbidden":
+            raise PermissionError
+        return not back.wait(60)
+
+    call = await desk.call(1, 2)
+    with structlog.testing.capture_logs() as logs, monkeypatch.context() as patched:
+        patched.setattr(Spool, "unmounted", unmounted)
+        async with desk.running():
+            export = await desk.ask(call)
+
+            async def looked_twice() -> bool:
+                return len([one for one in logs if one["event"] in {"export-put-off", "export-failed"}]) > 1
+
+            await desk.until(looked_twice)
+            assert {one["event"] for one in logs if one["log_level"] != "info"} == {"export-put-off"}
+            back.set()
+            patched.setattr("bridge.export_making._STEP_S", 60)
+            export = await desk.until_is(export, "finished", "error")
+    assert statuses(desk.read(export)[1]) == ["ok", "ok"]
+
+
 async def test_a_mistake_of_our_own_ends_one_export_and_not_the_next(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
