@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Section
-from bridge.storage import accounts, rows
+from bridge.storage import accounts, hearing, rows
 from bridge.storage.folding import folded, phrase
+from bridge.storage.hearing import Condition, encodable, marks
 from bridge.storage.statements import SECTIONS
-from bridge.storage.values import json_in, text_in, time_in
-
-Condition = tuple[str, list[object]]
-"""SQL that holds or not for a row of cdrs, and the values for its question marks."""
+from bridge.storage.values import json_in, time_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +29,12 @@ class Question:
 
 
 _LARGEST = 2**63 - 1
+_TELLING = 9
+"""Of a text it is the last characters that an index is asked for: numbers begin alike by the hundred thousand."""
 _MERGE_PAGES = 200
 _LEAST_CHANGES = 2
 
-_RECORDINGS = "sections.cdr IS NOT NULL AND sections.state IN ('closed', 'stored')"
-_TAGGED = f"""
-cdrs.recorded AND EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
-                          WHERE sections.cdr = cdrs.id AND {_RECORDINGS} AND tag.value = json_extract(?, '$'))
-"""
 _FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"
-_NAMED = """
-SELECT sections.cdr FROM recording_search JOIN sections ON sections.id = recording_search.rowid
-WHERE recording_search MATCH ?
-"""
 _IN_A_NAME = re.compile(rf"[-0-9a-ftuwv_.]{{{NAME_PART},}}")
 _TOOK_PART = "cdrs.id IN (SELECT cdr FROM cdr_participants WHERE identity IN ({texts}))"
 # Of the calls of one user with one other side the last. Of a caller the other side is what it dialled.
@@ -72,7 +63,7 @@ _LISTS = """
 """
 CDR = f"SELECT cdrs.*, {_LISTS} FROM cdrs WHERE id = ?"
 RECORDINGS = f"""
-{SECTIONS} WHERE sections.cdr IN (SELECT value FROM json_each(?)) AND {_RECORDINGS}
+{SECTIONS} WHERE sections.cdr IN (SELECT value FROM json_each(?)) AND {hearing.RECORDINGS}
 ORDER BY coalesce(started_at, requested_at), record_id, rule_id, file
 """
 # From one name to the next: each user has thousands of rows.
@@ -101,7 +92,7 @@ def filtered(
     wanted: CdrFilter, visible_to: Sequence[Identity] | None, condition: Condition
 ) -> tuple[str, list[object]]:
     """The statement that counts what the filter finds, and its values; `condition` is what it makes."""
-    if visible_to is None and replace(wanted, status=None, recorded=None) == CdrFilter():
+    if visible_to is None and replace(wanted, status=None, recorded=None, direction=None) == CdrFilter():
         return _counted(condition)
     return _count_of(condition)
 
@@ -112,7 +103,7 @@ def total(visible_to: Sequence[Identity] | None) -> tuple[str, list[object]]:
 
 
 def _counted(condition: Condition) -> tuple[str, list[object]]:
-    """Of what is asked of status and recorded alone the counts are kept."""
+    """Of what is asked of status, recorded and direction alone the counts are kept."""
     where, values = condition
     return f"SELECT coalesce(sum(count), 0) AS count FROM cdr_counts AS cdrs WHERE {where}", values
 
@@ -152,7 +143,8 @@ def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
         if text is not None:
             yield _same(column, text)
     if wanted.after is not None:
-        yield ("cdrs.id >= ?", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
+        # A client asks for what is new since the last time.
+        yield ("unlikely(cdrs.id >= ?)", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
     if wanted.numbers is not None:
         numbers = [number for number in wanted.numbers if abs(number) <= _LARGEST]
         yield "cdrs.id IN (SELECT value FROM json_each(?))", [json_in(numbers)]
@@ -161,16 +153,16 @@ def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
     if wanted.identities is not None:
         yield _took_part(wanted.identities)
     if wanted.recorded is not None:
-        yield ("cdrs.recorded" if wanted.recorded else "NOT cdrs.recorded"), []
+        yield hearing.recorded(wanted.recorded, wanted.heard_by)
     for tag in wanted.tags:
-        yield _TAGGED, [json_in(tag)]
+        yield hearing.tagged(tag, wanted.heard_by)
     if wanted.search:
-        yield _search(folded(wanted.search))
+        yield _search(folded(wanted.search), wanted.heard_by)
 
 
 def _bound(sql: str, text: str) -> Condition:
     """A condition on a text; no row holds one that no bytes can be."""
-    known = _encodable([text])
+    known = encodable([text])
     return (sql, known) if known else ("0", [])
 
 
@@ -178,13 +170,16 @@ def _same(column: str, text: str) -> Condition:
     return _bound(f"{column} = CAST(? AS TEXT)", text)
 
 
-def _search(text: str) -> Condition:
-    found = phrase(text)
-    if found is None:
-        return _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
+def _search(text: str, heard_by: Sequence[Identity] | None) -> Condition:
+    looked_into, values = _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
+    found = phrase(text[-_TELLING:])
+    if found is None or not values:
+        return looked_into, values
+    sql, values = f"cdrs.id IN ({_FOUND}) AND {looked_into}", [found, *values]
     if _IN_A_NAME.fullmatch(text):
-        return f"cdrs.id IN ({_FOUND} UNION ALL {_NAMED})", [found, found]
-    return f"cdrs.id IN ({_FOUND})", [found]
+        names, whose = hearing.named(phrase(text.removesuffix(".wav")[-_TELLING:]) or found, text, heard_by)
+        return f"{sql} OR cdrs.id IN ({names})", [*values, *whose]
+    return sql, values
 
 
 def _with_number(number: str) -> Condition:
@@ -195,7 +190,7 @@ def _with_number(number: str) -> Condition:
     text = text.removesuffix("_")
     if not text and (open_start or open_end):
         return "1", []
-    known = _encodable([text])
+    known = encodable([text])
     if not known:
         return "0", []
     # As bytes, which is what texts are compared by.
@@ -210,7 +205,7 @@ def _with_number(number: str) -> Condition:
         sql = "{column} = CAST(? AS TEXT)"
     sql, known = " OR ".join(sql.format(column=column) for column in ("source_number", "destination_number")), known * 2
     # Few calls are looked at: those with such a text in them, at the end of a line where there is no `_`.
-    found = phrase(f"{_end(open_start)}{folded(text)}{_end(open_end)}")
+    found = phrase(f"{_end(open_start)}{folded(text)}{_end(open_end)}"[-_TELLING:])
     return (sql, known) if found is None else (f"cdrs.id IN ({_FOUND}) AND ({sql})", [found, *known])
 
 
@@ -219,29 +214,15 @@ def _end(is_open: bool) -> str:
 
 
 def _took_part(identities: Sequence[Identity]) -> Condition:
-    known = _encodable(identities)
-    return _TOOK_PART.format(texts=_marks(known)), known
+    known = encodable(identities)
+    return _TOOK_PART.format(texts=marks(known)), known
 
 
 def _last_with_peer(identities: Sequence[Identity] | None) -> Condition:
     if identities is None:
         return _LAST_WITH_PEER.format(whose=""), []
-    known = _encodable(identities)
-    return _LAST_WITH_PEER.format(whose=f"WHERE taken.identity IN ({_marks(known)})"), known
-
-
-def _encodable(texts: Sequence[str]) -> list[object]:
-    found: list[object] = []
-    for text in texts:
-        try:
-            found.append(text_in(text))
-        except UnicodeEncodeError:
-            continue
-    return found
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join(["CAST(? AS TEXT)"] * len(values))
+    known = encodable(identities)
+    return _LAST_WITH_PEER.format(whose=f"WHERE taken.identity IN ({marks(known)})"), known
 
 
 def merge_steps() -> Iterator[int]:

@@ -80,34 +80,37 @@ BEGIN
 END;
 
 -- Newest first, and counted by day without the rows themselves.
-CREATE INDEX cdrs_started ON cdrs (started_at, status, recorded);
+CREATE INDEX cdrs_started ON cdrs (started_at, status, recorded, direction);
 
 -- How many calls there are: in the third year nobody waits until they are counted.
 CREATE TABLE cdr_counts (
     systemname TEXT NOT NULL,
     status TEXT NOT NULL,
     recorded INTEGER NOT NULL,
+    direction TEXT NOT NULL,
     count INTEGER NOT NULL,
-    PRIMARY KEY (systemname, status, recorded)
+    PRIMARY KEY (systemname, status, recorded, direction)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO cdr_counts SELECT systemname, status, recorded, count(*) FROM cdrs GROUP BY 1, 2, 3;
+INSERT INTO cdr_counts SELECT systemname, status, recorded, direction, count(*) FROM cdrs GROUP BY 1, 2, 3, 4;
 CREATE TRIGGER calls_are_counted AFTER INSERT ON cdrs
 BEGIN
-    INSERT INTO cdr_counts VALUES (NEW.systemname, NEW.status, NEW.recorded, 1)
+    INSERT INTO cdr_counts VALUES (NEW.systemname, NEW.status, NEW.recorded, NEW.direction, 1)
     ON CONFLICT DO UPDATE SET count = count + 1;
 END;
-CREATE TRIGGER calls_are_counted_anew AFTER UPDATE OF status, recorded ON cdrs
-WHEN NEW.status <> OLD.status OR NEW.recorded <> OLD.recorded
+CREATE TRIGGER calls_are_counted_anew AFTER UPDATE OF status, recorded, direction ON cdrs
+WHEN NEW.status <> OLD.status OR NEW.recorded <> OLD.recorded OR NEW.direction <> OLD.direction
 BEGIN
     UPDATE cdr_counts SET count = count - 1
-    WHERE systemname = OLD.systemname AND status = OLD.status AND recorded = OLD.recorded;
-    INSERT INTO cdr_counts VALUES (NEW.systemname, NEW.status, NEW.recorded, 1)
+    WHERE systemname = OLD.systemname AND status = OLD.status AND recorded = OLD.recorded
+        AND direction = OLD.direction;
+    INSERT INTO cdr_counts VALUES (NEW.systemname, NEW.status, NEW.recorded, NEW.direction, 1)
     ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 CREATE TRIGGER deleted_calls_are_not_counted AFTER DELETE ON cdrs
 BEGIN
     UPDATE cdr_counts SET count = count - 1
-    WHERE systemname = OLD.systemname AND status = OLD.status AND recorded = OLD.recorded;
+    WHERE systemname = OLD.systemname AND status = OLD.status AND recorded = OLD.recorded
+        AND direction = OLD.direction;
 END;
 
 -- Any part of what calls are found by, three characters or more. Texts are folded already.
