@@ -45,7 +45,7 @@ class AnewError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A zip that is whole: how many recordings are missing in it, and the numbers of all parts that are not in it."""
+    """A zip that is whole: how many recordings are missing in it, and the numbers of those parts that were deleted."""
 
     size_bytes: int
     missing: int
@@ -112,7 +112,7 @@ class ZipMaker:
             await self._run(export, 0, lambda: zipped.check_room(wanted))
             missing, left_out = await self._copy(export, zipped, progress)
             gone = await insist(partial(export_parts.deleted_parts, self._store, export.id))
-            if set(gone) - set(left_out):
+            if set(gone).difference(left_out):
                 raise AnewError
             size = await self._run(export, wanted, lambda: zipped.finish(self._clock()))
         finally:
@@ -125,6 +125,7 @@ class ZipMaker:
         done, missing, left_out = 0, 0, array("q")
         loop = asyncio.get_running_loop()
         told_at = loop.time()
+        _, seen = await insist(self._store.fact_bounds)
         while True:
             page = partial(export_parts.parts, self._store, export.id, done - 1, _PAGE)
             parts = await insist(page)
@@ -138,10 +139,16 @@ class ZipMaker:
             pairs = list(zip(parts, copied, strict=False))
             await self._run(export, 0, partial(zipped.note, pairs))
             missing += sum(part_status(*pair) is PartStatus.MISSING for pair in pairs)
-            left_out.extend(part.number for part, one in pairs if one is None)
+            # Of what is missing the manifest says whose it was: it is deleted with the zip like what is in it.
+            left_out.extend(part.number for part, one in pairs if part.deleted and one is None)
             done += len(copied)
             if loop.time() - told_at >= _PROGRESS_EVERY_S:
                 told_at = loop.time()
+                _, upto = await insist(self._store.fact_bounds)
+                gone = await insist(partial(export_parts.deleted_since, self._store, export.id, seen, upto))
+                if {number for number in gone if number < done}.difference(left_out):
+                    raise AnewError
+                seen = upto
                 await progress(done, missing)
         if self._stop.is_set():
             raise StoppedError

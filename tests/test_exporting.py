@@ -440,6 +440,41 @@ async def test_what_is_deleted_when_it_is_in_the_zip_already_begins_it_anew(desk
     assert rows[0]["identity"] == ""
 
 
+async def test_a_zip_goes_with_a_person_whom_its_manifest_names_as_missing(desk: Desk) -> None:
+    call = await desk.call(1, 2, owner=Identity("bob"))
+    (desk.here.spool / call.sections[1].path).unlink()
+    export = await desk.made(call)
+    assert desk.read(export)[1][1]["identity"] == "bob"
+    await desk.here.retention.delete([call.sections[1].key], desk.here.order(timedelta(0)))
+    assert (summary(await desk.now(export)), desk.zips()) == (("deleted", "recording-deleted"), [])
+
+
+async def test_a_half_zip_goes_soon_with_what_is_deleted(
+    desk: Desk, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of a large export may take hours."""
+    monkeypatch.setattr("bridge.export_making._PROGRESS_EVERY_S", 0)
+    monkeypatch.setattr("bridge.export_making._PAGE", 1)
+    call = await desk.call(1, 3)
+    copied: list[str] = []
+    real = ZipWriter.copy
+
+    def copy(writer: ZipWriter, root: Path, relative: str, *given: Any) -> Any:
+        copied.append(relative)
+        return real(writer, root, relative, *given)
+
+    monkeypatch.setattr(ZipWriter, "copy", copy)
+    gate.at = 1
+    async with desk.running():
+        export = await desk.ask(call)
+        await gate.reached()
+        await desk.here.retention.delete([call.sections[0].key], desk.here.order(timedelta(0)))
+        gate.open()
+        await desk.until_is(export, "finished")
+    first, second, third = (one.path for one in call.sections)
+    assert copied == [first, second, third]
+
+
 async def test_what_the_one_who_is_erased_asked_for_names_nobody(desk: Desk) -> None:
     export = await desk.ask(await desk.call(1), email="eve@example.org")
     person = await desk.here.erasing.known(Person(identity=EVE.identity))
@@ -583,9 +618,10 @@ async def test_parts_come_in_their_order_page_by_page(desk: Desk, monkeypatch: p
     assert [row["cdr_id"] for row in desk.read(export)[1]] == ["1"] * 4 + ["2"] * 4
 
 
-async def test_a_finished_export_knows_what_is_in_its_zip_alone(desk: Desk) -> None:
+async def test_a_finished_export_knows_what_its_zip_tells_of_alone(desk: Desk) -> None:
     call = await desk.call(1, 3)
-    (desk.here.spool / call.sections[1].path).unlink()
+    (desk.here.spool / call.sections[2].path).unlink()
+    await desk.here.retention.delete([call.sections[1].key], desk.here.order(timedelta(0)))
     export = await desk.made(call)
     left = await export_parts.parts(desk.here.store, export.id, -1, 10)
     assert [part.key for part in left] == [call.sections[0].key, call.sections[2].key]

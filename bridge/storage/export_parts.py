@@ -43,6 +43,10 @@ _DELETED = """
 SELECT number FROM export_parts LEFT JOIN sections USING (record_id, rule_id, file)
 WHERE export = CAST(? AS TEXT) AND (deleted_at IS NOT NULL OR sections.record_id IS NULL)
 """
+_PARTS_DELETED_SINCE = """
+SELECT export_parts.number FROM facts CROSS JOIN export_parts USING (record_id, rule_id, file)
+WHERE facts.number > ? AND facts.number <= ? AND kind = 'section.deleted' AND export = CAST(? AS TEXT)
+"""
 _TOTAL_BYTES = """
 SELECT coalesce(sum(size_bytes), 0) AS size_bytes FROM export_parts JOIN sections USING (record_id, rule_id, file)
 WHERE export = CAST(? AS TEXT) AND deleted_at IS NULL
@@ -141,13 +145,18 @@ async def deleted_parts(store: SqliteStore, export_id: ExportId) -> list[int]:
     return [row["number"] for row in await store.select(_DELETED, text_in(export_id))]
 
 
+async def deleted_since(store: SqliteStore, export_id: ExportId, after: FactNumber, upto: FactNumber) -> list[int]:
+    """The numbers of its parts that these facts tell of as deleted."""
+    return [row["number"] for row in await store.select(_PARTS_DELETED_SINCE, after, upto, text_in(export_id))]
+
+
 def ending_parts(export_id: ExportId) -> Rewrites:
     """What forgets of what an export was made."""
     return [(_END_PARTS, [texts_in({"export": export_id})])]
 
 
 def ending_some(export_id: ExportId, numbers: Sequence[int]) -> Rewrites:
-    """What forgets those of its parts that are not in the zip."""
+    """What forgets those of its parts that are neither in the zip nor named in its manifest."""
     return [(_END_SOME, [texts_in({"export": export_id, "numbers": json_in(list(numbers))})])]
 
 
