@@ -1,6 +1,7 @@
 """Finished calls as they are searched: the store finds what looking at each of them finds."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -162,3 +163,17 @@ def test_what_is_found_is_what_looking_at_each_call_finds(
         assert found == await _answers(MemoryStore(), commits, asked)
 
     asyncio.run(compare())
+
+
+async def test_a_long_search_holds_up_no_other_read(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "recbridge.db", "pbx1")
+    over = threading.Event()
+    search = asyncio.create_task(store._searcher.ask(lambda _: over.wait(60)))
+    try:
+        async with asyncio.timeout(30):
+            assert await store.token("nobody's") is None
+        assert not search.done()
+    finally:
+        over.set()
+        await search
+        await store.close()
