@@ -25,7 +25,8 @@ from bridge.export_making import AnewError, Made, SpoolAwayError, ZipMaker, insi
 from bridge.mail import Mailer
 from bridge.storage import export_parts
 from bridge.storage.database import SqliteStore
-from bridge.storage.export_parts import Recall, Rewrites, ended_fact, folder_of, remove_zip, zip_of
+from bridge.storage.export_parts import Recall, ended_fact, folder_of, remove_zip, zip_of
+from bridge.storage.export_rows import Rewrites, ending_mails
 from bridge.storage.export_zip import sweep
 from bridge.storage.spool import Spool
 from bridge.storage.zips import StoppedError
@@ -303,7 +304,7 @@ class Exporter:
         def with_it(ended: Export) -> tuple[Sequence[Fact], Rewrites]:
             mails = self._mailer.keeping(ended.email, *words_of(ended)) if ended.email else ()
             mail = "none" if not ended.email else "kept" if mails else "not-sent"
-            return [ended_fact(ended, self._clock(), mail=mail)], [*rewrites, *mails]
+            return [ended_fact(ended, self._clock(), mail=mail)], [*rewrites, *mails, *ending_mails(export_id)]
 
         ended = await self._change(export_id, move, with_it)
         self._mailer.wake()

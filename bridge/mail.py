@@ -161,7 +161,7 @@ class Mailer:
         if refused.server:
             self.warning = NotReady("mail-not-taken", f"mails wait: {refused.message}")
         put_off = replace(mail, due_at=again, tries=mail.tries + 1)
-        await self._store.commit([], rewrites=mails.putting(put_off, self._systemname))
+        await self._store.commit([], rewrites=mails.putting_off(put_off))
 
 
 def message(mail: Mail, sender: str) -> EmailMessage:

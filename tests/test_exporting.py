@@ -485,6 +485,60 @@ async def test_what_the_one_who_is_erased_asked_for_names_nobody(desk: Desk) -> 
     assert "eve" not in asked.personal.values()
 
 
+async def erase_eve(here: House) -> None:
+    person = await here.erasing.known(Person(identity=EVE.identity))
+    await here.erasing.work_off(await here.erasing.ask(person, [], "admin", "asked for"))
+
+
+async def test_mails_that_wait_go_with_the_one_who_is_erased(here: House) -> None:
+    desk = Desk(here, mail=MAIL)
+    call = await desk.call(1)
+    await desk.made(call, email="eve@example.org")
+    async with desk.running():
+        other = await desk.ask(call, reader=ADMIN, email="eve@example.org")
+        await desk.until_is(other, "finished")
+    tried = await mails.due(here.store, here.now, 10)
+    await erase_eve(here)
+    (left,) = await mails.due(here.store, here.now, 10)
+    assert other.url in left.text
+    # The server was being asked meanwhile.
+    for mail in tried:
+        await here.store.commit([], rewrites=mails.putting_off(mail))
+    assert len(await mails.due(here.store, here.now, 10)) == 1
+
+
+async def test_an_erasure_and_an_exports_end_at_the_same_time_keep_both(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is another process: it reads before, and writes after, or the other way round."""
+    desk = Desk(here, mail=MAIL)
+    real, store = here.store.commit, here.store
+    async with house(here.folder) as command:
+
+        async def late(changes: Any, mark: Any = None, *, rewrites: Any = ()) -> Any:
+            if any(isinstance(one, PutExport) and one.export.status == "finished" for one in changes):
+                await erase_eve(command)
+            return await real(changes, mark, rewrites=rewrites)
+
+        monkeypatch.setattr(store, "commit", late)
+        first = await desk.made(await desk.call(1), email="eve@example.org")
+        monkeypatch.setattr(store, "commit", real)
+        assert (first.status, first.owner, first.email) == ("finished", "", "")
+        assert await mails.due(here.store, here.now, 10) == []
+
+        second = await desk.ask(await desk.call(2))
+        written = command.store.commit
+
+        async def later(changes: Any, mark: Any = None, *, rewrites: Any = ()) -> Any:
+            await desk.exporter.cancel(second, ADMIN)
+            return await written(changes, mark, rewrites=rewrites)
+
+        monkeypatch.setattr(command.store, "commit", later)
+        await erase_eve(command)
+    found = await desk.now(second)
+    assert (summary(found), found.owner) == (("deleted", "cancelled"), "")
+
+
 # Trouble
 
 

@@ -118,10 +118,6 @@ class Export:
         """Its zip goes, or is not made."""
         return self._moved(ExportStatus.DELETED, reason=reason.value)
 
-    def without_owner(self) -> "Export":
-        """It was asked for by somebody who is erased."""
-        return replace(self, owner=Identity(""), email="")
-
     def _moved(self, to: ExportStatus, **values: object) -> "Export":
         if to not in _MAY_FOLLOW[self.status]:
             raise IllegalTransitionError(f"export {self.id} is {self.status}: it cannot be {to}")

@@ -24,10 +24,11 @@ from bridge.core.erasure import (
 from bridge.core.ids import CallId, FactNumber
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.retention import Hold, Totals, covers, number_matches, totals_of
-from bridge.core.store import AppendFact, Change, PutExport, PutHold, PutSection
+from bridge.core.store import AppendFact, Change, PutHold, PutSection
 from bridge.storage import holds as hold_rows
 from bridge.storage import retention_sql as sql
 from bridge.storage import rows, turns
+from bridge.storage.export_rows import forgetting_owner
 from bridge.storage.retention import Order, Plan, Retention, deletion, new_id
 from bridge.storage.traces import KeptRows, rows_of
 from bridge.storage.values import Row, text_in, texts_in
@@ -200,13 +201,13 @@ class Erasing:
         for row in await self._store.select(sql.PERSONAL_OF_NO_CALL):
             personal.setdefault(FactNumber(row["number"]), {})[row["name"]] = row["value"]
         unnamed = [replace(hold, target=replace(hold.target, number=None, identity=None)) for hold in naming]
-        rewrites = [(sql.ERASE_PERSONAL, _personal_rows(personal, person))]
+        rewrites: list[tuple[str, Sequence[Row]]] = [(sql.ERASE_PERSONAL, _personal_rows(personal, person))]
         if person.identity is not None:
             rewrites.append((sql.FORGET_FLAGS, [{"identity": text_in(person.identity)}]))
-        changes: list[Change] = [PutHold(hold) for hold in unnamed]
-        exports = await self._store.exports()
-        changes += [PutExport(export.without_owner()) for export in exports if person.is_user(export.owner)]
-        await self._store.commit(changes, rewrites=rewrites)
+        for export in await self._store.exports():
+            if person.is_user(export.owner):
+                rewrites += forgetting_owner(export.id)
+        await self._store.commit([PutHold(hold) for hold in unnamed], rewrites=rewrites)
         return True
 
     async def _note(self, erasure: Erasure, totals: Totals, calls: int, left: int, *, finished: bool) -> None:

@@ -17,12 +17,10 @@ from bridge.core.ids import FactNumber, RecordId, RuleId, SectionKey
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.store import AppendFact, PutExport
 from bridge.storage.database import SqliteStore
-from bridge.storage.values import Row, json_in, text_in, texts_in, time_out
+from bridge.storage.export_rows import Rewrites
+from bridge.storage.values import json_in, text_in, texts_in, time_out
 
 log = structlog.get_logger()
-
-Rewrites = Sequence[tuple[str, Sequence[Row]]]
-"""Statements with their rows, for `SqliteStore.commit`."""
 
 _ROWS_AT_ONCE = 500
 """A commit of a recording never waits for more than these."""

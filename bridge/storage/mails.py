@@ -13,8 +13,8 @@ _PUT = """
 INSERT INTO mails (id, systemname, recipient, subject, body, asked_at, due_at, tries)
 VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:recipient AS TEXT), CAST(:subject AS TEXT),
     CAST(:body AS TEXT), :asked_at, :due_at, :tries)
-ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at, tries = excluded.tries
 """
+_PUT_OFF = "UPDATE mails SET due_at = :due_at, tries = :tries WHERE id = CAST(:id AS TEXT)"
 _END = "DELETE FROM mails WHERE id = CAST(:id AS TEXT)"
 _DUE = "SELECT * FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?"
 _WAITING = "SELECT count(*) AS count, min(due_at) AS due_at FROM mails"
@@ -34,7 +34,7 @@ class MailStore(Protocol):
 
 
 def putting(mail: Mail, systemname: str) -> Rewrites:
-    """What keeps a mail: a new row, or when the row of its id is due."""
+    """What keeps a new mail."""
     row = {
         "id": mail.id,
         "systemname": systemname,
@@ -46,6 +46,11 @@ def putting(mail: Mail, systemname: str) -> Rewrites:
         "tries": mail.tries,
     }
     return [(_PUT, [texts_in(row)])]
+
+
+def putting_off(mail: Mail) -> Rewrites:
+    """What keeps when a mail is due next; of one that was forgotten meanwhile nothing."""
+    return [(_PUT_OFF, [{"id": text_in(mail.id), "due_at": time_in(mail.due_at), "tries": mail.tries}])]
 
 
 def ending(mail: Mail) -> Rewrites:

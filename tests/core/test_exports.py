@@ -161,8 +161,3 @@ def test_the_mail_says_where_it_is_or_why_it_is_not() -> None:
     assert "failed" in subject
     assert "no room" in text
     assert "https" not in text
-
-
-def test_of_somebody_who_is_erased_nothing_is_known() -> None:
-    one = export(F).without_owner()
-    assert (one.owner, one.email, one.status) == ("", "", F)
