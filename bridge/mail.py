@@ -65,6 +65,8 @@ class Mailer:
         self._one_within_s = one_within_s
         self._wake = asyncio.Event()
         self._waiting = 0
+        # Else each look would send them again where the database cannot be written.
+        self._taken: set[str] = set()
 
     @property
     def configured(self) -> bool:
@@ -126,9 +128,9 @@ class Mailer:
         """Try what is due; gives for how many seconds nothing is, at most a minute. Raises StoreError."""
         refused: NotTakenError | None = None
         for mail in await mails.due(self._store, self._clock(), _AT_ONCE):
-            if refused is None or not refused.server:
+            if mail.id not in self._taken and (refused is None or not refused.server):
                 refused = await self._try(mail)
-            await self._note(mail, refused)
+            await self._note(mail, None if mail.id in self._taken else refused)
         self._waiting, due_at = await mails.waiting(self._store)
         if not self._waiting:
             self.warning = None
@@ -143,11 +145,13 @@ class Mailer:
             await _deliver(self._config, message(mail, self._config.sender), mail.to, self._one_within_s)
         except NotTakenError as refused:
             return refused
+        self._taken.add(mail.id)
         return None
 
     async def _note(self, mail: Mail, refused: NotTakenError | None) -> None:
         if refused is None:
             await self._store.commit([], rewrites=mails.ending(mail))
+            self._taken.discard(mail.id)
             self.warning = None
             log.info("mail-sent", mail=mail.id, tries=mail.tries + 1)
             return

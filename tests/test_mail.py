@@ -274,6 +274,17 @@ def test_it_is_tried_for_two_days_ever_more_rarely() -> None:
     assert timedelta(days=2) <= now - kept.NOON < timedelta(days=2, hours=1)
 
 
+async def test_a_mail_is_not_put_off_to_a_time_that_was_none(post: Post) -> None:
+    """The clock was a year ahead when it was kept."""
+    async with MailServer() as server:
+        mailer = post.mailer(server.port)
+        post.now += timedelta(days=365)
+        await mailer.send(TO, "s", "t")
+        post.now -= timedelta(days=365)
+        async with running(mailer):
+            await server.next_mail()
+
+
 async def test_after_two_days_it_is_given_up(post: Post) -> None:
     async with MailServer() as server:
         port = server.port
@@ -340,6 +351,30 @@ async def test_there_is_an_end_to_what_may_wait(post: Post) -> None:
     rows = [mailer.keeping(TO, "s", "t") for _ in range(1000)]
     assert all(rows)
     assert mailer.keeping(TO, "s", "t") == ()
+
+
+async def test_a_mail_that_was_taken_is_not_sent_again_while_the_database_cannot_be_written(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a disk that is full for hours."""
+    monkeypatch.setattr("bridge.mail._LOOK_AT_MOST_S", 0.01)
+    real, tries = post.store.commit, 0
+
+    async def fail(*given: Any, **values: Any) -> Any:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise StoreError("the disk is full", reason="full")
+        return await real(*given, **values)
+
+    async with MailServer() as server:
+        mailer = post.mailer(server.port)
+        await mailer.send(TO, "s", "t")
+        monkeypatch.setattr(post.store, "commit", fail)
+        with structlog.testing.capture_logs():
+            async with running(mailer):
+                await post.until_none_waits()
+        assert (tries, len(server.mails)) == (4, 1)
 
 
 async def test_a_database_that_fails_does_not_end_it(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ _ADDRESS = re.compile(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
 _FIRST_AGAIN = timedelta(minutes=1)
-_AGAIN_AT_MOST = timedelta(hours=1)
+AGAIN_AT_MOST = timedelta(hours=1)
+"""No mail is put off for longer."""
 _FOR = timedelta(days=2)
 _SUBJECT_AT_MOST = 200
 
@@ -51,4 +52,4 @@ def again_at(mail: Mail, now: datetime) -> datetime | None:
     """When a mail is tried again that has just failed: after 1, 2, 4 … 60 minutes; None after two days."""
     if now - mail.asked_at >= _FOR:
         return None
-    return now + min(_AGAIN_AT_MOST, _FIRST_AGAIN * (1 << min(mail.tries, 10)))
+    return now + min(AGAIN_AT_MOST, _FIRST_AGAIN * (1 << min(mail.tries, 10)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bridge.core.mails import Mail
+from bridge.core.mails import AGAIN_AT_MOST, Mail
 from bridge.core.store import Change
 from bridge.storage.values import Row, text_in, texts_in, time_in, time_out
 
@@ -16,7 +16,8 @@ VALUES (CAST(:id AS TEXT), CAST(:systemname AS TEXT), CAST(:recipient AS TEXT), 
 """
 _PUT_OFF = "UPDATE mails SET due_at = :due_at, tries = :tries WHERE id = CAST(:id AS TEXT)"
 _END = "DELETE FROM mails WHERE id = CAST(:id AS TEXT)"
-_DUE = "SELECT * FROM mails WHERE due_at <= ? ORDER BY due_at, id LIMIT ?"
+# What is due later than it can be was kept before the clock was set back.
+_DUE = "SELECT * FROM mails WHERE due_at <= ? OR due_at > ? ORDER BY due_at, id LIMIT ?"
 _WAITING = "SELECT count(*) AS count, min(due_at) AS due_at FROM mails"
 
 Rewrites = Sequence[tuple[str, Sequence[Row]]]
@@ -60,7 +61,7 @@ def ending(mail: Mail) -> Rewrites:
 
 async def due(store: MailStore, now: datetime, most: int) -> list[Mail]:
     """Up to so many mails that are due, in the order in which they are. Raises StoreError."""
-    return [_mail_of(row) for row in await store.select(_DUE, time_in(now), most)]
+    return [_mail_of(row) for row in await store.select(_DUE, time_in(now), time_in(now + AGAIN_AT_MOST), most)]
 
 
 async def waiting(store: MailStore) -> tuple[int, datetime | None]:
