@@ -108,7 +108,7 @@ def _retry_after(header: str) -> float | None:
         return float(header[:9])
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
