@@ -9,6 +9,9 @@ _LONGEST = 2000
 _METADATA: Final = frozenset({IPv4Address("168.63.129.16")})
 """A cloud's own services at an address that counts as public (Azure); the others' are link-local or private."""
 _NAT64 = IPv6Network("64:ff9b::/96")
+_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is given out. Outside lie site-local addresses, a network's own NAT64 (64:ff9b:1::/48), and old ways
+to write IPv4 addresses (::10.0.0.1, ::ffff:0:10.0.0.1), which Python takes for global ones."""
 
 
 def is_public(address: str) -> bool:
@@ -75,6 +78,9 @@ def _meant(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Add
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address) and (address.ipv4_mapped is not None):
-        return True  # the address that it stands for is looked at
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return True  # the address that it stands for is looked at
+        if address not in _UNICAST and address not in _NAT64:
+            return False
     return address.is_global and not address.is_multicast and address not in _METADATA

@@ -194,14 +194,17 @@ def test_what_is_no_delivery_id(text: str) -> None:
         "0.0.0.0",  # noqa: S104  # nothing is bound
         "255.255.255.255", "100.64.0.1", "100.100.100.200", "168.63.129.16", "198.18.0.1", "::1", "::", "fe80::1",
         "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::1", "2002:a00:1::", "no address",
+        "2002:7f00:1::1", "2002:a00:1::", "64:ff9b:1::a00:1", "::127.0.0.1", "::a00:1", "::ffff:0:a00:1", "fec0::1",
+        "no address",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_on_the_internet(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "1.1.1.1"])
+@pytest.mark.parametrize(
+    "address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34", "64:ff9b::101:101", "1.1.1.1"]
+)
 def test_addresses_that_are_on_the_internet(address: str) -> None:
     assert is_public(address)
 
