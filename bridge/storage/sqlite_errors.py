@@ -38,6 +38,9 @@ _TROUBLE = {
     sqlite3.SQLITE_NOMEM: ("no-memory", "there is no memory left for it"),
 }
 
+# What a build of SQLite lacks has no code of its own.
+_LACKING = ("no such module: ", "no such tokenizer: ", "error in tokenizer constructor")
+
 
 def primary_code(error: Exception) -> int | None:
     """SQLite's primary result code, None where the error is Python's own."""
@@ -56,4 +59,10 @@ def store_error(error: Exception, path: Path) -> StoreError:
     if code in _TROUBLE:
         reason, remedy = _TROUBLE[code]
         return StoreError(f"database {path}: {remedy.format(path=path, folder=path.parent)} ({error})", reason=reason)
+    if str(error).startswith(_LACKING):
+        return StoreError(
+            f"database {path}: this Python's SQLite ({sqlite3.sqlite_version}) lacks what searches need: run recbridge "
+            f"with a Python whose SQLite is 3.38 or newer and has FTS5, as Debian 12's ({error})",
+            reason="no-fts5",
+        )
     return StoreError(f"database {path}: it does not take this: {error}", reason="refused-value")

@@ -1,6 +1,7 @@
 """Opening databases of every kind: new, older, newer, damaged, somebody else's."""
 
 import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from bridge.core.errors import StoreError
 from bridge.core.store import AppendFact
 from bridge.storage.database import SqliteStore
 from bridge.storage.migrations import SCHEMA
+from bridge.storage.sqlite_errors import store_error
 from tests.storage import kept
 from tests.storage.databases import asked, content, kept_facts
 from tests.storage.rights import without_rights
@@ -54,6 +56,26 @@ async def refused(path: Path) -> StoreError:
         await (await SqliteStore.open(path, "pbx1", busy_s=0.2)).close()
     assert str(path) in caught.value.message
     return caught.value
+
+
+@pytest.mark.parametrize(
+    "sql", ["CREATE VIRTUAL TABLE t USING fts99 (x)", "CREATE VIRTUAL TABLE t USING fts5 (x, tokenize = 'fourgram')"]
+)
+def test_a_sqlite_without_what_searches_need_is_told_with_the_remedy(path: Path, sql: str) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database, pytest.raises(sqlite3.Error) as caught:
+        database.execute(sql)
+    error = store_error(caught.value, path)
+    assert error.details["reason"] == "no-fts5"
+    assert "a Python whose SQLite is 3.38 or newer and has FTS5" in error.message
+
+
+async def test_a_sqlite_without_fts5_is_refused_before_any_call_ends(path: Path) -> None:
+    await kept_facts(path, 1)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = replace(sql, 'fts5', 'fts99') WHERE name = 'cdr_search'")
+        database.commit()
+    assert (await refused(path)).details["reason"] == "no-fts5"
 
 
 async def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
