@@ -97,7 +97,11 @@ async def _with_recordings(deps: Dependencies, wanted: Wanted, reader: Reader) -
     found = await pages.find(deps.store, wanted, lambda kept: len(kept.sections))
     calls = []
     async for kept in found.calls(deps.store):
-        sections = tuple(one for one in kept.sections if one.deleted_at is None and sees_section(one, reader))
+        sections = tuple(
+            one
+            for one in kept.sections
+            if one.deleted_at is None and one.report is not None and sees_section(one, reader)
+        )
         if sections:
             calls.append(replace(kept, sections=sections))
     return calls

@@ -85,6 +85,15 @@ async def test_only_recordings_that_are_there_and_visible_are_exported(office: O
     assert [one.file for one in call.sections] == [1]
 
 
+async def test_what_is_still_recorded_or_never_was_is_no_recording_to_export(office: Office, wazo: Client) -> None:
+    section, values = another(2)
+    await office.call(recorded(1, report=None), recorded(2, report=None))
+    await office.call(section, **values)
+    headers = await office.client_token(ROOT, Role.ADMIN)
+    await refused(await wazo.post(PATH, headers=headers, json={"cdr_ids": [1]}), 400, "no-recording-to-export")
+    assert await asked(office, wazo) == [(2, 1)]
+
+
 async def test_the_filters_of_lists_hold_and_cdr_ids_too(office: Office, wazo: Client) -> None:
     hour = timedelta(hours=1)
     section, values = another(2, tags=("vip",))
