@@ -157,12 +157,20 @@ class Exporter:
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            await insist(self._take_up)
+            await self._begin()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._make_all())
                 group.create_task(self._look_after())
         finally:
             await self._maker.close()
+
+    async def _begin(self) -> None:
+        while True:
+            try:
+                return await insist(self._take_up)
+            except Exception:  # what it is for must not end the recording of all calls
+                log.exception("exports-not-taken-up")
+                await asyncio.sleep(_AGAIN_S)
 
     async def _take_up(self) -> None:
         """What a restart left: what was being made is made anew, what has no row or no zip goes."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -399,6 +400,23 @@ async def test_a_zip_goes_with_a_person_that_another_process_erases(desk: Desk) 
     assert (summary(await desk.now(export)), desk.zips()) == (("deleted", "recording-deleted"), [])
 
 
+async def test_a_download_that_runs_ends_with_what_is_deleted(desk: Desk) -> None:
+    call = await desk.call(1)
+    export = await desk.made(call)
+    with desk.exporter.file(export).open("rb") as being_sent:
+        await desk.here.retention.delete([call.sections[0].key], desk.here.order(timedelta(0)))
+        assert being_sent.read() == b""
+
+
+async def test_a_download_that_runs_comes_to_its_end_where_the_export_expires(desk: Desk) -> None:
+    export = await desk.made(await desk.call(1))
+    with desk.exporter.file(export).open("rb") as being_sent:
+        desk.here.now += timedelta(days=2)
+        async with desk.running():
+            await desk.until_is(export, "deleted")
+        assert len(being_sent.read()) == export.size_bytes
+
+
 async def test_a_zip_stays_with_a_recording_that_a_hold_keeps(desk: Desk) -> None:
     await desk.here.call(kept.cdr())
     call = await desk.call(1)
@@ -585,6 +603,35 @@ async def test_a_spool_that_is_away_is_waited_for(desk: Desk, monkeypatch: pytes
     assert statuses(desk.read(export)[1]) == ["ok", "ok"]
 
 
+async def test_what_recordings_may_need_is_left_to_them_at_each_file(here: House) -> None:
+    """Something else may fill the disk meanwhile, and 250 files may be a hundred gigabytes."""
+    if not can_mount():
+        pytest.skip("it mounts a small disk")
+    desk = Desk(here, room=LowSpace(size_bytes=2**20))
+    call = await desk.call(1, 4, size=2**20)
+    desk.folder.mkdir()
+    with tmpfs(desk.folder, 4 * 2**20):
+        for section in call.sections:
+            report = replace(section.report, size_bytes=10) if section.report else None
+            await here.store.commit([PutSection(replace(section, report=report))])
+        least = 4 * 2**20
+        real = ZipWriter.copy
+
+        def copy(writer: ZipWriter, *given: Any) -> Any:
+            nonlocal least
+            try:
+                return real(writer, *given)
+            finally:
+                found = os.statvfs(desk.folder)
+                least = min(least, found.f_bavail * found.f_frsize)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ZipWriter, "copy", copy)
+            export = await desk.made(call)
+    assert summary(export) == ("error", "no-space")
+    assert least >= 2**20 - 300_000
+
+
 @pytest.mark.parametrize("how", ["hangs", "is forbidden"])
 async def test_a_spool_that_does_not_answer_is_waited_for(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str
@@ -627,6 +674,60 @@ async def test_a_mistake_of_our_own_ends_one_export_and_not_the_next(
         export = await desk.made(call)
     assert summary(export) == ("error", "fault")
     assert (await desk.made(call)).status == "finished"
+
+
+async def test_a_zip_whose_last_step_fails_is_not_left(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr("bridge.storage.zips.sync_folder", fail)
+    with structlog.testing.capture_logs():
+        export = await desk.made(await desk.call(1))
+    assert (summary(export), desk.zips()) == (("error", "disk-error"), [])
+
+
+async def test_a_zip_that_is_given_up_while_the_disk_hangs_does_not_appear_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.storage.workers._CLOSE_WITHIN_S", 0.05)
+    back, real = threading.Event(), os.fsync
+    hung: list[threading.Thread] = []
+
+    def hang(descriptor: int) -> None:
+        if threading.current_thread().name == "exports":
+            hung.append(threading.current_thread())
+            monkeypatch.setattr("bridge.export_making._STEP_S", 60)
+            assert back.wait(60)
+        real(descriptor)
+
+    monkeypatch.setattr("bridge.export_making._STEP_S", 1)
+    monkeypatch.setattr("bridge.storage.zips.os.fsync", hang)
+    with structlog.testing.capture_logs():
+        export = await desk.made(await desk.call(1))
+        back.set()
+        await asyncio.to_thread(hung[0].join)
+    assert (summary(export), desk.zips()) == (("error", "timeout"), [])
+
+
+async def test_a_folder_that_cannot_be_read_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What exports are for must not end the daemon."""
+    monkeypatch.setattr("bridge.exporting._AGAIN_S", 0.01)
+    export = await desk.made(await desk.call(1))
+    real, looked = Path.is_file, 0
+
+    def is_file(path: Path) -> bool:
+        nonlocal looked
+        if path.suffix == ".zip":
+            looked += 1
+            if looked < 3:
+                raise PermissionError(errno.EACCES, "denied")
+        return real(path)
+
+    with structlog.testing.capture_logs(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "is_file", is_file)
+        async with desk.running():
+            other = await desk.until_is(await desk.ask(await desk.call(2)), "finished")
+    assert desk.zips() == sorted(f"{one.id}.zip" for one in (export, other))
 
 
 async def test_an_export_of_nothing_is_a_manifest(desk: Desk) -> None:

@@ -203,7 +203,7 @@ class Recall:
             if export is not None and export.status is ExportStatus.FINISHED:
                 ended.append(export.deleted(Reason.RECORDING_DELETED))
         for export in ended:
-            await asyncio.to_thread(remove_zip, self._database, export.id)
+            await asyncio.to_thread(remove_zip, self._database, export.id, cut=True)
             await self._store.commit(
                 [PutExport(export), AppendFact(ended_fact(export, self._clock()))], rewrites=ending_parts(export.id)
             )
@@ -211,9 +211,15 @@ class Recall:
         return ended
 
 
-def remove_zip(database: Path, export_id: ExportId) -> None:
-    """Delete a zip, if it is there; what cannot be deleted is emptied, and the log says so."""
+def remove_zip(database: Path, export_id: ExportId, *, cut: bool = False) -> None:
+    """Delete a zip, if it is there; what cannot be deleted is emptied, and the log says so.
+
+    `cut`: downloads that run end, too.
+    """
     path = zip_of(database, export_id)
+    if cut:
+        with contextlib.suppress(OSError):
+            os.truncate(path, 0)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -11,7 +11,7 @@ from bridge.core.errors import MediaError
 from bridge.core.exports import MANIFEST, MANIFEST_COLUMNS, Copied, Part, csv_lines, manifest_row
 from bridge.core.space import LowSpace, Space, in_words
 from bridge.storage.disk_errors import is_full
-from bridge.storage.zips import ZipWriter
+from bridge.storage.zips import StoppedError, ZipWriter
 
 _PART = ".part"
 _ZIP = ".zip"
@@ -21,7 +21,7 @@ class ExportZip:
     """Makes `path`; until `finish` it is another file beside it.
 
     `room` is what it leaves of the disk for recordings. Methods raise MediaError (`no-space`, `disk-error`) and
-    StoppedError, once `stopped` says so.
+    StoppedError, once `stopped` says so: then nothing is left, even where nobody waits for it any more.
     """
 
     def __init__(self, path: Path, spool: Path, room: LowSpace, stopped: Callable[[], bool]) -> None:
@@ -48,15 +48,18 @@ class ExportZip:
 
     def copy(self, parts: Sequence[Part]) -> list[Copied | None]:
         """Copy what is there of these; None for what is not."""
-        self.check_room()
         try:
             return [self._copy(part) for part in parts]
+        except StoppedError:
+            self.discard()
+            raise
         finally:
             self._zip.leave()
 
     def _copy(self, part: Part) -> Copied | None:
         if part.deleted or part.at is None:
             return None
+        self.check_room(part.size_bytes)
         return self._zip.copy(self._spool, part.path, part.name, part.at)
 
     def note(self, copied: Iterable[tuple[Part, Copied | None]]) -> None:
@@ -72,9 +75,13 @@ class ExportZip:
             self._manifest.seek(0)
         except OSError as error:
             raise _not_written(self._path, error) from error
-        if self._zip.add(self._manifest, MANIFEST, at) is None:
-            raise MediaError(f"{self._path}: its manifest cannot be read again", reason="disk-error")
-        return self._zip.finish(self._path)
+        try:
+            if self._zip.add(self._manifest, MANIFEST, at) is None:
+                raise MediaError(f"{self._path}: its manifest cannot be read again", reason="disk-error")
+            return self._zip.finish(self._path)
+        except StoppedError:
+            self.discard()
+            raise
 
     def discard(self) -> None:
         """Close everything, and remove what is half made; nothing of a finished one."""

@@ -137,8 +137,13 @@ class ZipWriter:
             os.fsync(self._out.fileno())
             self._directory.close()
             self._out.close()
+            self._check()  # the disk may have hung until nobody waited for it
             self._path.replace(path)
-            sync_folder(path.parent)
+            try:
+                sync_folder(path.parent)
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
             return self._at
 
     def discard(self) -> None:
