@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -31,7 +32,9 @@ _DEFAULT_RULES = Path("/etc/recbridge/rules")
 _DEFAULT_SPOOL = Path("/var/spool/asterisk/recbridge")
 _LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(?P<port>[1-9][0-9]{0,4})")
 _URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?")
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound to
 _TENANTS_NAMESPACE = UUID("7c1f8b0e-2b1d-5f5a-8a58-6f4f2c7d9e11")
 _FOR_MIXMONITOR = re.compile(r"/[A-Za-z0-9._/-]*")
 
@@ -67,9 +70,22 @@ def _listen(value: object) -> str:
 
 def _url(value: object) -> str:
     text = text_of(value)
-    if not _URL.fullmatch(text):
-        raise WrongValueError(f"must be an address like https://pbx.example.org, not `{text}`")
+    try:
+        if not _URL.fullmatch(text) or not urlsplit(text).hostname or urlsplit(text).port == 0:
+            raise ValueError
+    except ValueError:  # also urlsplit's, of a port or an IPv6 address that is none
+        raise WrongValueError(f"must be an address like https://pbx.example.org, not `{text}`") from None
     return text.rstrip("/")
+
+
+def _host(value: object) -> str:
+    text = text_of(value)
+    try:
+        if not _HOST.fullmatch(text):
+            ip_address(text)
+    except ValueError:
+        raise WrongValueError(f"must be a host's name or address alone, like mail.example.org, not `{text}`") from None
+    return text
 
 
 def _network(value: object) -> IPv4Network | IPv6Network:
@@ -95,13 +111,14 @@ def _address(value: object) -> str:
 
 
 AbsolutePath = Annotated[Path, BeforeValidator(_path)]
+Host = Annotated[str, BeforeValidator(_host)]
 Address = Annotated[str, BeforeValidator(_address)]
 
 
 class AsteriskConfig(Strict):
     """Where the manager interface is, and how to log in."""
 
-    host: Text = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, BeforeValidator(_port)] = 5038
     username: Text = "bridge"
     secret: Annotated[SecretStr | None, BeforeValidator(_secret)] = None
@@ -176,7 +193,7 @@ class MailConfig(Strict):
     `tls`: the server's certificate must be one that the machine trusts. `password` is found when the file is loaded.
     """
 
-    host: Text
+    host: Host
     port: Annotated[int, BeforeValidator(_port)] = 25
     tls: Annotated[MailTls, one_of(MailTls)] = MailTls.NONE
     username: Text | None = None
@@ -244,13 +261,14 @@ class ConfigFile:
     """A configuration file that was looked into; `config` is None where it has problems.
 
     `rules` and `users` are what it names, or the defaults, even then, so that they can be checked as well; they are
-    None where the file could not be read, or is no YAML.
+    None where the file could not be read, or is no YAML. `warnings` are what may be meant so.
     """
 
     config: Config | None
     problems: tuple[Problem, ...]
     rules: Path | None = None
     users: Path | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile:
@@ -278,7 +296,7 @@ def look_into(path: Path, environ: Mapping[str, str] = os.environ) -> ConfigFile
     found: dict[str, object] = {"asterisk": asterisk}
     if loaded.value.mail is not None:
         found["mail"] = loaded.value.mail.model_copy(update={"password": password, "password_file": None})
-    return ConfigFile(loaded.value.model_copy(update=found), (), rules, users)
+    return ConfigFile(loaded.value.model_copy(update=found), (), rules, users, _doubts(loaded, loaded.value))
 
 
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -287,6 +305,14 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     if file.config is None:
         raise BadInputError(file.problems)
     return file.config
+
+
+def _doubts(loaded: Loaded[Config], config: Config) -> tuple[Problem, ...]:
+    host, _ = config.http.address
+    if config.mail is None or config.http.public_url is not None or host not in (*_LOOPBACK, *_EVERYWHERE):
+        return ()
+    words = f"links in mails will begin with {config.http.base_url}: set `http: public_url` to how others reach it"
+    return (loaded.problem(("mail",), words),)
 
 
 def _find_secret(loaded: Loaded[Config], environ: Mapping[str, str], problems: list[Problem]) -> SecretStr | None:

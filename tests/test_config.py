@@ -12,6 +12,7 @@ from bridge.core.space import LowSpace, Space
 
 NO_SECRET = "`asterisk` lacks its secret: give `secret`, `secret_file`, or RECBRIDGE_AMI_SECRET in the environment"
 MINIMAL = "asterisk: {secret: geheim-0049}\n"
+KEYS = ", ".join(field.alias or name for name, field in Config.model_fields.items())
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ queue: {}
                 "5:26: `record_toggle` must be true or false, not `on` (did you mean true?)",
                 "6:3: `park` has no value",
                 "7:3: `` is empty",
-                f"8:1: unknown key `record_toggle`; possible here: {', '.join(field.alias or name for name, field in Config.model_fields.items())}",
+                f"8:1: unknown key `record_toggle`; possible here: {KEYS}",
                 "9:1: unknown key `queue` (did you mean queues?)",
             ],
         ),
@@ -169,9 +170,7 @@ def test_mistakes_are_named_all_at_once(file: Path, text: str, problems: list[st
 
 
 def test_an_empty_file_says_what_could_stand_there(file: Path) -> None:
-    assert refused(file, "") == [
-        f"1:1: the file is empty; possible here: {', '.join(field.alias or name for name, field in Config.model_fields.items())}"
-    ]
+    assert refused(file, "") == [f"1:1: the file is empty; possible here: {KEYS}"]
 
 
 def test_an_empty_secret_file_is_said(file: Path, tmp_path: Path) -> None:
@@ -248,6 +247,12 @@ def test_the_mail_servers_password_may_stand_in_a_file_of_its_own(file: Path, tm
                 "2:35: `sender` must be one plain mail address like recbridge@example.org, not `Eve <a@b.de>`",
             ],
         ),
+        (
+            "host: smtp://mail.example.org, sender: a@b.de",
+            [
+                "2:14: `host` must be a host's name or address alone, like mail.example.org, not `smtp://mail.example.org`"
+            ],
+        ),
     ],
 )
 def test_every_problem_of_mail_is_said_at_once(file: Path, mail: str, problems: list[str]) -> None:
@@ -265,3 +270,32 @@ def test_links_begin_with_what_others_reach(file: Path) -> None:
     assert loaded(file, f"{MINIMAL}http: {{{tls}}}\n").http.base_url == "https://127.0.0.1:8095"
     given = loaded(file, f"{MINIMAL}http: {{public_url: https://pbx.example/rec/}}\n").http
     assert given.base_url == "https://pbx.example/rec"
+
+
+@pytest.mark.parametrize("url", ["pbx.example.org", "https://pbx:99999", "https://:80", "https://p/?a=b", "https://["])
+def test_what_links_could_not_begin_with_is_refused(file: Path, url: str) -> None:
+    words = f"must be an address like https://pbx.example.org, not `{url}`"
+    assert refused(file, f"{MINIMAL}http: {{public_url: '{url}'}}\n") == [f"2:20: `public_url` {words}"]
+
+
+@pytest.mark.parametrize("host", ["localhost:5038", "10.0.0.1:5038", "http://pbx", "a b"])
+def test_a_host_is_a_name_or_an_address_alone(file: Path, host: str) -> None:
+    (problem,) = refused(file, f"asterisk: {{secret: a, host: '{host}'}}\n")
+    assert problem == f"1:29: `host` must be a host's name or address alone, like mail.example.org, not `{host}`"
+
+
+@pytest.mark.parametrize(
+    ("http", "warned"),
+    [
+        ("listen: 127.0.0.1:8095", True),
+        ("listen: 0.0.0.0:8095", True),
+        ("listen: '[::]:8095'", True),
+        ("listen: 10.0.0.5:8095", False),
+        ("public_url: https://pbx.example.org", False),
+    ],
+)
+def test_mails_whose_links_nobody_else_could_follow_are_warned_of(file: Path, http: str, warned: bool) -> None:
+    file.write_text(f"{MINIMAL}mail: {{host: x, sender: a@b.de}}\nhttp: {{{http}}}\n")
+    found = look_into(file, {})
+    assert found.problems == ()
+    assert [(one.line, "public_url" in one.message) for one in found.warnings] == ([(2, True)] if warned else [])

@@ -23,7 +23,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "check",
         help="check configuration, users and rules",
         description="Names every mistake with its place (file:line:column), and exits 1 where there is one. "
-        "Warns of rules that can never match, that a `never` covers wholly, and of queues that there are not. "
+        "Warns of rules that can never match, that a `never` covers wholly, of queues that there are not, and of mails "
+        "whose links nobody could follow. "
         "With a PATH it checks these rules, together, and no configuration is needed: "
         "users and groups are then looked up only with --users or --config.",
     )
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     except BadInputError as error:
         problems += error.problems
     queues = _queues(args.queues_conf, problems)
-    warnings = doubts(texts, sources.directory, queues)
+    warnings = (*sources.warnings, *doubts(texts, sources.directory, queues))
     problems = list(in_order(problems))
     if args.json:
         found = {"problems": [asdict(one) for one in problems], "warnings": [asdict(one) for one in warnings]}

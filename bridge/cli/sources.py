@@ -28,6 +28,7 @@ class Sources:
     rules: Sequence[Path]
     directory: Directory | None
     problems: Sequence[Problem]
+    warnings: Sequence[Problem] = ()
 
 
 def find_sources(args: argparse.Namespace, paths: Sequence[Path] = ()) -> Sources:
@@ -36,6 +37,7 @@ def find_sources(args: argparse.Namespace, paths: Sequence[Path] = ()) -> Source
     `paths` are rules given by name: then no configuration is needed.
     """
     problems: list[Problem] = []
+    warnings: Sequence[Problem] = ()
     rules: Sequence[Path] = paths or ([args.rules] if args.rules else [])
     users: Path | None = args.users
     path: Path | None = config_path(args)
@@ -43,6 +45,7 @@ def find_sources(args: argparse.Namespace, paths: Sequence[Path] = ()) -> Source
     if path is not None and ((args.config is not None) if paths else (named or path.exists() or not args.rules)):
         found = look_into(path)
         problems += found.problems
+        warnings = found.warnings
         rules = rules or ([found.rules] if found.rules else [])
         users = users or found.users
     else:
@@ -53,4 +56,4 @@ def find_sources(args: argparse.Namespace, paths: Sequence[Path] = ()) -> Source
             directory = read_users(users)
         except BadInputError as error:
             problems += error.problems
-    return Sources(path, rules, directory, problems)
+    return Sources(path, rules, directory, problems, warnings)

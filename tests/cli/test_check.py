@@ -147,6 +147,15 @@ def test_warnings_are_said_and_the_exit_code_is_0(config: Path, capsys: pytest.C
     assert (found["ok"], found["problems"], [one["line"] for one in found["warnings"]]) == (True, [], [2, 3])
 
 
+def test_mails_whose_links_nobody_could_follow_are_warned_of(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = config.read_text().count("\n") + 1
+    config.write_text(f"{config.read_text()}mail: {{host: mail.example.org, sender: a@example.org}}\n")
+    assert main(["check", "--config", str(config)]) == 0
+    out, err = capsys.readouterr()
+    assert "no problems, 1 warnings" in out
+    assert err.startswith(f"{config}:{lines}:7: warning: links in mails will begin with http://127.0.0.1:")
+
+
 def test_mistakes_and_warnings_are_said_in_one_order(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = config.parent / "rules"
     (folder / "b.yml").write_text("rules: [{id: 1, name: R, record: always, when: {sample: 0%}}]\n")
