@@ -13,9 +13,10 @@ from tests.network.network import Network
 HELP = """\
 AMI        127.0.0.1:{ami}  user {user}  secret {secret}  (all rights: {test} / {test_secret})
 spool      {spool}
-console    nsenter -t {pbx} -m --root --wd=/ asterisk -C {work}/pbx/etc/asterisk.conf -r
+console    nsenter -t {pbx} -m --root --wdns=/ asterisk -C {work}/pbx/etc/asterisk.conf -r
 phones     {phones}; queue 500, ring group 600, Local 700 and 701, the PBX itself 800, out 0…
-a call     in the phones' console (nsenter -t {phones_pid} …, {work}/phones/etc/asterisk.conf):
+a call     in the phones' console, or behind it with -x '…':
+           nsenter -t {phones_pid} -m --root --wdns=/ asterisk -C {work}/phones/etc/asterisk.conf -r
            channel originate PJSIP/102@as-alice extension alice@hum
            channel originate PJSIP/{did}@as-carrier extension outside@hum
 pids {pbx} {phones_pid}

@@ -42,7 +42,7 @@ chan_pjsip chan_bridge_media bridge_simple bridge_native_rtp codec_ulaw codec_al
 codec_resample format_wav format_pcm format_gsm format_sln format_wav_gsm
 func_callerid func_channel func_strings func_logic func_global func_hangupcause func_timeout func_math
 app_dial app_playback app_playtones app_echo app_stack app_senddtmf app_verbose app_transfer app_exec
-pbx_config
+pbx_config res_clioriginate
 """
 _PBX_MODULES = """
 bridge_softmix bridge_holding bridge_builtin_features bridge_builtin_interval_features

@@ -59,6 +59,13 @@ async def test_inside_call_is_recorded_with_exactly_both_parties(network: Networ
     assert who(wav) == {"alice", "bob"}
 
 
+async def test_calls_are_placed_from_the_phones_console_as_make_network_says(network: Network) -> None:
+    await asyncio.to_thread(network.asterisks[1].cli, "channel originate PJSIP/102@as-alice extension alice@hum")
+    assert set(await entered(network, "PJSIP/alice", "PJSIP/bob")) == {"PJSIP/alice", "PJSIP/bob"}
+    await asyncio.to_thread(network.asterisks[1].cli, "channel request hangup all")
+    await network.idle()
+
+
 async def test_inbound_call_reaches_the_queue_with_the_callers_number_and_name(network: Network) -> None:
     await network.behave("bob", "ring")
     call = await network.inbound("+4915112345", name="Erika")
