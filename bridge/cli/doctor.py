@@ -127,8 +127,9 @@ def _count(found: Sequence[object]) -> str:
 def _daemon(config: Config) -> _Check:
     check = _Check("daemon", f"answers at {config.http.listen} and is ready")
     try:
-        for code in asyncio.run(_not_ready(config)):
-            check.problems.append(f"it is not ready: {code}: `recbridge calls` and the log say more")
+        reasons, warnings = asyncio.run(_not_ready(config))
+        check.problems += [f"it is not ready: {code}: `recbridge calls` and the log say more" for code in reasons]
+        check.problems += [f"it warns: {code}: /ready with an admin's token and the log say more" for code in warnings]
     except aiohttp.ClientConnectorError as error:
         check.problems.append(f"none answers at {config.http.listen}: does it run? ({refusal(error)})")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, RecbridgeError) as error:
@@ -136,13 +137,16 @@ def _daemon(config: Config) -> _Check:
     return check
 
 
-async def _not_ready(config: Config) -> list[str]:
+async def _not_ready(config: Config) -> tuple[list[str], list[str]]:
+    """Why it is not ready, and what it warns of; but for the spool, which is looked at here."""
     timeout = aiohttp.ClientTimeout(total=_DEADLINE_S)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         session.get(f"{url_of(config)}/ready", ssl=tls_of(config)) as response,
     ):
-        return [str(code) for code in (await response.json())["reasons"]]
+        body = await response.json()
+    warnings = [str(code) for code in body.get("warnings", ())]
+    return [str(code) for code in body["reasons"]], [code for code in warnings if not code.startswith("spool-")]
 
 
 def _as_json(found: _Findings) -> dict[str, Any]:

@@ -124,6 +124,19 @@ async def test_a_daemon_that_does_not_answer_or_is_not_ready_is_said(config: Pat
     }
 
 
+async def test_what_the_daemon_warns_of_is_said_but_for_the_spool_that_is_looked_at_here(
+    config: Path, capsys: Capture
+) -> None:
+    async with opened(config):
+        pass
+    warnings = [NotReady("mail-not-taken", "no mail"), NotReady("spool-low", "make room")]
+    async with daemon(config, warnings=warnings):
+        assert await asyncio.to_thread(main, ["doctor", "--config", str(config), "--json"]) == 1
+    assert problems(json.loads(capsys.readouterr().out)) == {
+        "daemon": ["it warns: mail-not-taken: /ready with an admin's token and the log say more"]
+    }
+
+
 async def test_a_damaged_database_is_named_and_a_missing_one_too(config: Path, capsys: Capture) -> None:
     found = await examined(config, capsys, code=1, running=False)
     assert list(problems(found)) == ["daemon", "database"], "said once, though nothing could be compared with it"

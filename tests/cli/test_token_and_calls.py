@@ -55,7 +55,9 @@ def port_of(config: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def daemon(config: Path, *calls: CallNow, not_ready: Sequence[NotReady] = ()) -> AsyncIterator[None]:
+async def daemon(
+    config: Path, *calls: CallNow, not_ready: Sequence[NotReady] = (), warnings: Sequence[NotReady] = ()
+) -> AsyncIterator[None]:
     store = await SqliteStore.open(config.parent / "recbridge.db", "pbx")
     deps = Dependencies(
         store=store,
@@ -66,6 +68,7 @@ async def daemon(config: Path, *calls: CallNow, not_ready: Sequence[NotReady] = 
         not_ready=lambda: not_ready,
         hub=Hub(store),
         clock=lambda: datetime.now(UTC),
+        warnings=lambda: warnings,
     )
     serving = runner(create_app(deps))
     await serving.setup()
