@@ -12,10 +12,12 @@ import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from bridge.core.store import CHANGES, Intent, Mark
+from bridge.core.records import CallStatus
+from bridge.core.store import CHANGES, AddCdr, Intent, Mark
 from bridge.storage.plain import plain, read
 from bridge.storage.replacing import sync_folder
 
@@ -48,10 +50,19 @@ def intent_of(text: bytes) -> Intent | None:
     """From the JSON of a whole line; None where it holds what this code does not know."""
     try:
         value = json.loads(text)
-        changes = tuple(read(_KINDS[name], change) for name, change in value["changes"])
+        changes = tuple(read(_KINDS[name], _as_now(name, change)) for name, change in value["changes"])
         return Intent(Mark(value["run"], value["number"]), changes)
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
+
+
+def _as_now(name: str, change: dict[str, Any]) -> dict[str, Any]:
+    """A change as this version says it: older ones had no status of a call (as in schema/0004_dialects.sql)."""
+    if name != AddCdr.__name__ or "status" in change["cdr"]:
+        return change
+    answered = change["cdr"]["answered_at"] is not None
+    status = CallStatus.ANSWERED if answered else CallStatus.UNKNOWN
+    return {"cdr": {**change["cdr"], "status": status.value}}
 
 
 class IntentsFile:

@@ -1,10 +1,11 @@
 """The file for what the database cannot take: what is in it is found again, whatever happens to it."""
 
+import json
 import os
 import types
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,8 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.store import CHANGES, AppendFact, Change, Intent, Mark, PutSection
+from bridge.core.records import CallStatus
+from bridge.core.store import CHANGES, AddCdr, AppendFact, Change, Intent, Mark, PutSection
 from bridge.storage.intents import RESERVED_BYTES, IntentsFile, intent_of, line_of, text_of
 from bridge.storage.plain import reader
 from tests.storage import kept
@@ -72,6 +74,20 @@ def test_every_kind_of_change_is_the_same_when_it_is_read_again(kind: type[Chang
         assert intent_of(text) == intent
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("answered_at", "status"), [(kept.NOON, CallStatus.ANSWERED), (None, CallStatus.UNKNOWN)], ids=["answered", "not"]
+)
+def test_a_call_that_an_older_version_left_has_the_status_that_those_in_its_database_got(
+    answered_at: datetime | None, status: CallStatus
+) -> None:
+    intent = Intent(Mark(1, 1), (AddCdr(replace(kept.cdr(), answered_at=answered_at, status=status)),))
+    text = text_of(line_of(intent))
+    assert text is not None
+    older = json.loads(text)
+    del older["changes"][0][1]["cdr"]["status"], older["changes"][0][1]["cdr"]["destination_context"]
+    assert intent_of(json.dumps(older).encode()) == intent
 
 
 def test_a_kind_of_value_that_could_not_be_read_again_is_told_when_it_is_thought_of() -> None:
