@@ -40,7 +40,8 @@ class FormatName(StrEnum):
 class Callback:
     """One body to be sent. Those with one `key` (the call) are delivered in order.
 
-    `name` is what `events` of a webhook selects by. `archive` bodies go to the archive URL. `body` holds JSON values.
+    `name` is what `events` of a webhook selects by. `archive` bodies go to the archive URL, in an order of their own:
+    whoever listens there delays nobody else. `body` holds JSON values.
     """
 
     key: str
@@ -267,11 +268,14 @@ def wants_channels(webhook: Webhook) -> bool:
     return webhook.format is FormatName.VONAGE or any(one.startswith("channel.") for one in webhook.events)
 
 
-def wrong_events(events: Sequence[str], names: Sequence[str]) -> str | None:
-    """What is wrong with `events`, None if nothing is."""
+def wrong_events(events: Sequence[str], names: Mapping[FormatName, Sequence[str]], form: FormatName) -> str | None:
+    """What is wrong with `events` of this format, None if nothing is; `names` are those of each format."""
     for one in events:
-        if not any(selects([one], name) for name in names):
-            close = suggest(one, names)
+        having = [name for name, its in names.items() if any(selects([one], event) for event in its)]
+        if having and form not in having:
+            return f"`{one}` is an event of the format {having[0]}"
+        if not having:
+            close = suggest(one, names[form])
             hint = f" (did you mean {close}?)" if close else ""
             return f"there is no event `{one}`{hint}"
     return None
@@ -282,7 +286,12 @@ def deliveries_of(webhook: Webhook, form: Format, fact: NumberedFact, project_id
     if fact.fact.kind in _ABOUT_WEBHOOKS and fact.fact.data.get("webhook") == webhook.id:
         return []
     return [
-        Delivery(DeliveryKey(webhook.id, fact.number, part), callback.key, callback.name, now)
+        Delivery(
+            DeliveryKey(webhook.id, fact.number, part),
+            f"{callback.key}/archives" if callback.archive else callback.key,
+            callback.name,
+            now,
+        )
         for part, callback in enumerate(form.bodies(fact, project_id))
         if selects(webhook.events, callback.name) and (webhook.archive_url is not None or not callback.archive)
     ]

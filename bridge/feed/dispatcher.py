@@ -235,7 +235,7 @@ class Dispatcher:
         policy, clock = self._around.policy, self._around.clock
         delivery = begun(delivery)
         await self._keep([PutDelivery(delivery)])
-        answer = await self._send(delivery)
+        answer = await self._tried(delivery)
         now = clock()
         form = self.webhook.format
         if answer is None:
@@ -274,6 +274,13 @@ class Dispatcher:
         self.tally.given_up += 1
         log.error("webhook-given-up", **what, **why, host=host_of(self.webhook.url))
         return (Fact(FactKind.WEBHOOK_GIVEN_UP, self._around.clock(), data={**what, **why}),)
+
+    async def _tried(self, delivery: Delivery) -> Answer | None:
+        try:
+            return await self._send(delivery)
+        except Exception:  # it waits as all that fails, and is given up: it must not be tried every second for ever
+            log.exception("webhook-not-made", webhook=self.webhook.id, delivery=delivery.key.id)
+            return Answer(error="not-made")
 
     async def _send(self, delivery: Delivery) -> Answer | None:
         """None where there is nothing to send any more: its URL was taken away, or another version made it."""

@@ -1,7 +1,6 @@
 """All webhooks: set up by admins, each with a dispatcher of its own."""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from bridge.core.errors import StoreError, TooManyWebhooksError, WebhookStateErr
 from bridge.core.records import Fact, FactKind
 from bridge.core.webhook_store import (
     EndWebhook,
+    AddDeliveries,
     PutDelivery,
     PutFailures,
     PutWebhook,
@@ -78,6 +78,8 @@ class Webhooks:
             except StoreError as error:
                 log.warning("webhook-deliveries-not-forgotten", problem=error.message)
             await asyncio.sleep(wait_s)
+            except Exception:  # what it is for must not end the recording of all calls
+                log.exception("webhook-deliveries-not-forgotten")
 
     async def close(self) -> None:
         """End all dispatchers; what was being sent is sent again after the next start."""
@@ -187,6 +189,8 @@ class Webhooks:
         Raises WebhookStateError.
         """
         value = secret or new_secret()
+            if "events" in values:  # what happened before is not asked for now, whatever comes between
+                changes.append(AddDeliveries(webhook_id, dispatcher.cursor))
         return value if await self.change(webhook_id, by, secret=value) is not None else None
 
     async def remove(self, webhook_id: WebhookId, by: Reader) -> bool:
@@ -262,8 +266,6 @@ class Webhooks:
             await self._commit([PutWebhook(webhook)], Fact(FactKind.WEBHOOK_DISABLED, now, data=data))
             dispatcher.use(webhook)
         log.error("webhook-disabled", **data)
-        with contextlib.suppress(StoreError):  # the log has said it
-            await self._around.warn(*_mail(webhook, host, self._around.policy))
 
     async def _tidy(self) -> float:
         """Forget some that ended long ago; gives when to come back, in seconds."""
@@ -271,6 +273,8 @@ class Webhooks:
         before = now - policy.keep_delivered, now - policy.keep_given_up
         gone = await self._around.store.forget_ended(*before, _FORGET_AT_ONCE)
         return _LOOK_EVERY_S if gone < _FORGET_AT_ONCE else _AGAIN_S
+            # Before: rather two mails than none, where we die or the database fails between. It fails again then.
+            await self._around.warn(*_mail(webhook, host, self._around.policy))
 
 
 def _rotated(webhook: Webhook, secret: str, now: datetime) -> Webhook:

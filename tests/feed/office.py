@@ -55,6 +55,7 @@ class Office:
     policy: Policy = FAST
     allow_private: bool = True
     mails: list[tuple[str, str]] = field(default_factory=list)
+    warn_error: Exception | None = None
     kept: WebhookStore = field(init=False)
     all: Sequence[Webhook] = ()
     hub: Hub = field(init=False)
@@ -86,6 +87,8 @@ class Office:
         return Sender(allow_private=self.allow_private, timeout_s=self.policy.timeout_s, parallel=self.policy.parallel)
 
     async def _warn(self, subject: str, text: str) -> None:
+        if self.warn_error is not None:
+            raise self.warn_error
         self.mails.append((subject, text))
 
     async def _changed(self, webhooks: Sequence[Webhook]) -> None:
