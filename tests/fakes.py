@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
 from bridge.core.errors import StoreError
 from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
@@ -346,6 +347,11 @@ class MemoryStore:
             limit=limit,
             offset=offset,
         )
+
+    async def cdr_numbers(self, wanted: CdrFilter, **how: Any) -> CdrNumbers:
+        page = await self.cdrs(wanted, **how)
+        most = max((len(cdr_model.recordings_heard(one, wanted.heard_by)) for one in page.items), default=0)
+        return CdrNumbers([one.number for one in page.items], most, page.total, page.filtered)
 
     async def exports(self) -> Sequence[Export]:
         self._check()

@@ -50,6 +50,11 @@ class CdrOrder(StrEnum):
     DIRECTION = "call_direction"
     SOURCE = "source_extension"
     DESTINATION = "destination_extension"
+    SOURCE_NAME = "source_name"
+    DESTINATION_NAME = "destination_name"
+    DIALED = "requested_extension"
+    CONTEXT = "requested_context"
+    CALL = "conversation_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ class CdrFilter:
     what was dialled and, with `NAME_PART` characters or more, recordings' file names. `number` is one of the two
     extensions, `_` at either end standing for any text. `tags` are on its recordings, all of them. `identities`: one of
     these took part. `after` is the lowest number that counts (that one too). `recorded`: has a recording, also one that
-    was deleted, or has none. `heard_by`: where recordings are asked for (`tags`, `recorded`, file names in `search`) only
-    those count that one of these took part in or owns; None means all. `distinct_peer`: of all calls of a user with one other side the last number alone,
-    whatever else is asked for (as Wazo does it), seen from `identities`, else from those who may see. Blocked calls are
-    left out unless `status` asks for them. `dialed` and `context` are what was dialled first, and where.
+    was deleted, or has none. `heard_by`: where recordings are asked for (`tags`, `recorded`, file names in `search`)
+    only those count that one of these took part in or owns; None means all. `distinct_peer`: of all calls of a user
+    with one other side the last number alone, whatever else is asked for (as Wazo does it), seen from `identities`,
+    else from those who may see. Blocked calls are left out unless `status` asks for them. `dialed` and `context` are
+    what was dialled first, and where. `inside`: what was dialled is one of these extensions, or the number of the user
+    who was reached, or the call is internal.
     """
 
     since: datetime | None = None
@@ -82,6 +89,7 @@ class CdrFilter:
     context: str | None = None
     distinct_peer: bool = False
     heard_by: tuple[Identity, ...] | None = None
+    inside: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,19 @@ class KeptCdr:
     def records(self) -> tuple[RecordId, ...]:
         """The records that it wrote into."""
         return self.cdr.record_ids
+
+
+@dataclass(frozen=True, slots=True)
+class CdrNumbers:
+    """Which calls a filter finds, in their order: their numbers alone, of however many.
+
+    `most_recordings` has one of them, of those that count for the filter; `total` and `filtered` are as in a page.
+    """
+
+    numbers: Sequence[CdrNumber]
+    most_recordings: int
+    total: int
+    filtered: int
 
 
 @dataclass(frozen=True, slots=True)

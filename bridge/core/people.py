@@ -66,6 +66,7 @@ def device_channel(channel: ChannelName) -> str:
     return _SUFFIX.sub("", channel)
 
 
+@lru_cache(maxsize=4096)
 def derived_uuid(namespace: UUID, text: str) -> UUID:
     """`uuid5`, also of Asterisk's bytes that are no UTF-8."""
     return uuid5(namespace, text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

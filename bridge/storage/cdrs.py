@@ -3,10 +3,12 @@
 import itertools
 import re
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
-from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Section
 from bridge.storage import accounts, hearing, rows
@@ -36,6 +38,10 @@ _LEAST_CHANGES = 2
 
 _FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"
 _IN_A_NAME = re.compile(rf"[-0-9a-ftuwv_.]{{{NAME_PART},}}")
+_INSIDE = """
+dialed <> '' AND (direction = 'internal' OR (destination_identity IS NOT NULL AND dialed = destination_number)
+    OR dialed IN (SELECT CAST(value AS TEXT) FROM json_each(?)))
+"""
 _TOOK_PART = "cdrs.id IN (SELECT cdr FROM cdr_participants WHERE identity IN ({texts}))"
 # Of the calls of one user with one other side the last. Of a caller the other side is what it dialled.
 _LAST_WITH_PEER = """
@@ -53,6 +59,11 @@ _ORDERS = {
     CdrOrder.DIRECTION: "direction",
     CdrOrder.SOURCE: "source_number",
     CdrOrder.DESTINATION: "destination_number",
+    CdrOrder.SOURCE_NAME: "source_name",
+    CdrOrder.DESTINATION_NAME: "destination_name",
+    CdrOrder.DIALED: "dialed",
+    CdrOrder.CONTEXT: "context",
+    CdrOrder.CALL: "call_id",
 }
 
 _LISTS = """
@@ -82,10 +93,24 @@ def page_of(condition: Condition, asked: Question) -> tuple[str, list[object]]:
     where, values = condition
     way = "DESC" if asked.newest_first else "ASC"
     by = f"ORDER BY {_ORDERS[asked.order]} {way}, cdrs.id {way}"
-    most = _LARGEST if asked.limit is None else min(max(asked.limit, 0), _LARGEST)
     found = f"SELECT id AS found FROM cdrs WHERE {where} {by} LIMIT ? OFFSET ?"
     sql = f"SELECT cdrs.*, {_LISTS} FROM ({found}) JOIN cdrs ON cdrs.id = found {by}"
-    return sql, [*values, most, min(max(asked.offset, 0), _LARGEST)]
+    return sql, [*values, *_part(asked)]
+
+
+def numbers_of(condition: Condition, asked: Question) -> tuple[str, list[object]]:
+    """The statement for the numbers alone of what fits, each with how many recordings there are, and its values."""
+    where, values = condition
+    way = "DESC" if asked.newest_first else "ASC"
+    heard, hears = hearing.counted(asked.wanted.heard_by)
+    sql = f"SELECT id, {heard} AS recordings FROM cdrs WHERE {where} ORDER BY {_ORDERS[asked.order]} {way}, id {way}"
+    return f"{sql} LIMIT ? OFFSET ?", [*hears, *values, *_part(asked)]
+
+
+def _part(asked: Question) -> tuple[int, int]:
+    """Limit and offset."""
+    most = _LARGEST if asked.limit is None else min(max(asked.limit, 0), _LARGEST)
+    return most, min(max(asked.offset, 0), _LARGEST)
 
 
 def filtered(
@@ -142,6 +167,8 @@ def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
     ):
         if text is not None:
             yield _same(column, text)
+    if wanted.inside is not None:
+        yield _INSIDE, [json_in(wanted.inside)]
     if wanted.after is not None:
         # A client asks for what is new since the last time.
         yield ("unlikely(cdrs.id >= ?)", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
@@ -250,6 +277,21 @@ def answer(connection: sqlite3.Connection, asked: Question) -> CdrPage:
     finally:
         connection.execute("COMMIT")
     return CdrPage(items, of, many)
+
+
+def numbers(connection: sqlite3.Connection, asked: Question) -> CdrNumbers:
+    """All numbers and their counts as of one moment. Blocks: call it in the connection's thread."""
+    condition, found, most = fits(asked.wanted, asked.visible_to), array("q"), 0
+    connection.execute("BEGIN")
+    try:
+        for number, recordings in connection.execute(*numbers_of(condition, asked)):
+            found.append(number)
+            most = max(most, recordings)
+        ((many,),) = connection.execute(*filtered(asked.wanted, asked.visible_to, condition))
+        ((of,),) = connection.execute(*total(asked.visible_to))
+    finally:
+        connection.execute("COMMIT")
+    return CdrNumbers(cast("Sequence[CdrNumber]", found), most, of, many)
 
 
 def one(connection: sqlite3.Connection, number: CdrNumber) -> KeptCdr | None:

@@ -22,6 +22,7 @@ cdrs.recorded AND EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS ta
                           WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard})
                               AND tag.value = json_extract(?, '$'))
 """
+_COUNTED = "(SELECT count(*) FROM sections WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard}))"
 _NAMED = """
 SELECT sections.cdr FROM recording_search JOIN sections ON sections.id = recording_search.rowid
 WHERE recording_search MATCH ? AND instr(recording_search.name, ?) > 0 AND ({heard})
@@ -41,6 +42,12 @@ def recorded(wanted: bool, heard_by: Sequence[Identity] | None) -> Condition:
     which, values = heard(heard_by)
     sql = "cdrs.recorded" if heard_by is None else _RECORDED.format(recordings=RECORDINGS, heard=which)
     return (sql if wanted else f"NOT ({sql})"), values
+
+
+def counted(heard_by: Sequence[Identity] | None) -> Condition:
+    """How many such recordings a row of cdrs has."""
+    which, values = heard(heard_by)
+    return _COUNTED.format(recordings=RECORDINGS, heard=which), values
 
 
 def tagged(tag: str, heard_by: Sequence[Identity] | None) -> Condition:

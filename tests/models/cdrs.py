@@ -30,7 +30,7 @@ def _folded(text: str) -> bytes:
     return to_bytes(text.casefold().replace("\n", " "))
 
 
-def _heard(one: KeptCdr, heard_by: Sequence[Identity] | None) -> Sequence[Section]:
+def recordings_heard(one: KeptCdr, heard_by: Sequence[Identity] | None) -> Sequence[Section]:
     return [
         section
         for section in one.sections
@@ -73,7 +73,7 @@ def _last_with_peers(calls: Sequence[KeptCdr], seen_by: Sequence[Identity] | Non
 
 def fits(wanted: CdrFilter, one: KeptCdr) -> bool:
     """All conditions but the one that is about several calls."""
-    cdr, heard = one.cdr, _heard(one, wanted.heard_by)
+    cdr, heard = one.cdr, recordings_heard(one, wanted.heard_by)
     return (
         (cdr.status is wanted.status if wanted.status is not None else cdr.status is not CallStatus.BLOCKED)
         and (wanted.since is None or cdr.started_at >= wanted.since)
@@ -89,7 +89,13 @@ def fits(wanted: CdrFilter, one: KeptCdr) -> bool:
         and (wanted.call_id is None or cdr.call_id == wanted.call_id)
         and (wanted.dialed is None or cdr.dialed == wanted.dialed)
         and (wanted.context is None or cdr.context == wanted.context)
+        and (wanted.inside is None or _is_inside(wanted.inside, cdr))
     )
+
+
+def _is_inside(extensions: Sequence[str], cdr: Cdr) -> bool:
+    reached = cdr.destination_identity is not None and cdr.dialed == cdr.destination_number
+    return cdr.dialed != "" and (reached or cdr.direction == "internal" or cdr.dialed in extensions)
 
 
 def _numbers(cdr: Cdr) -> tuple[str, str]:
@@ -107,6 +113,11 @@ def _value(order: CdrOrder, cdr: Cdr) -> Any:
         CdrOrder.DIRECTION: to_bytes(cdr.direction),
         CdrOrder.SOURCE: to_bytes(cdr.source_number),
         CdrOrder.DESTINATION: to_bytes(cdr.destination_number),
+        CdrOrder.SOURCE_NAME: to_bytes(cdr.source_name),
+        CdrOrder.DESTINATION_NAME: to_bytes(cdr.destination_name),
+        CdrOrder.DIALED: to_bytes(cdr.dialed),
+        CdrOrder.CONTEXT: to_bytes(cdr.context),
+        CdrOrder.CALL: to_bytes(cdr.call_id),
     }[order]
 
 

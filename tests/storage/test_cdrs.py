@@ -114,6 +114,7 @@ _conditions = {
     "dialed": _phones,
     "context": _texts,
     "distinct_peer": st.just(value=True),
+    "inside": st.lists(_phones | _wanted_phones, max_size=2).map(tuple),
 }
 _filters = st.sets(st.sampled_from(sorted(_conditions)), max_size=2).flatmap(
     lambda names: st.builds(
@@ -138,7 +139,9 @@ async def _answers(
     for changes in commits:
         await store.commit(changes)
     pages = [await store.cdrs(wanted, **question) for wanted, question in asked]  # type: ignore[arg-type]
+    lists = [await store.cdr_numbers(wanted, **question) for wanted, question in asked]  # type: ignore[arg-type]
     return [
+        *(replace(one, numbers=list(one.numbers)) for one in lists),
         *(CdrPage(list(page.items), page.total, page.filtered) for page in pages),
         [await store.cdr(CdrNumber(number)) for number in (0, 1, 2, 2**70)],
         list(await store.identities()),

@@ -89,7 +89,7 @@ def _view(deps: Dependencies, reader: Reader) -> CdrView:
 async def _answer(request: web.Request, reader: Reader, wanted: Wanted) -> web.StreamResponse:
     deps = dependencies(request)
     view = _view(deps, reader)
-    found = await pages.find(deps.store, wanted, lambda kept: len(view.recordings(kept)))
+    found = await pages.find(deps.store, wanted)
     if cdr_csv.wants_csv(request):
         return await _answer_csv(request, view, found)
     if not found.is_whole:
@@ -99,10 +99,12 @@ async def _answer(request: web.Request, reader: Reader, wanted: Wanted) -> web.S
 
 
 async def _answer_csv(request: web.Request, view: CdrView, found: pages.Found) -> web.StreamResponse:
-    most = found.most_recordings
-    if found.is_whole:
-        lines = [cdr_csv.line(view.item(kept), most) for kept in found.first.items]
+    if found.all is None:
+        items = [view.item(kept) for kept in found.first.items]
+        most = max((len(item["recordings"]) for item in items), default=0)
+        lines = [cdr_csv.line(item, most) for item in items]
         return web.Response(body=cdr_csv.header(most) + b"".join(lines), headers=cdr_csv.HEADERS)
+    most = found.all.most_recordings
 
     async def lines_of_all() -> AsyncIterator[bytes]:
         yield cdr_csv.header(most)
@@ -118,6 +120,6 @@ async def _stream_json(request: web.Request, view: CdrView, found: pages.Found) 
         async for kept in found.calls(dependencies(request).store):
             yield before + json_text(view.item(kept)).encode()
             before = b","
-        yield f'],"total":{found.first.total},"filtered":{found.first.filtered}}}'.encode()
+        yield f'],"total":{found.counts.total},"filtered":{found.counts.filtered}}}'.encode()
 
     return await pages.send(request, web.StreamResponse(headers={"Content-Type": "application/json"}), parts())

@@ -94,7 +94,7 @@ async def cancel(request: web.Request, access: Access) -> web.StreamResponse:
 
 async def _with_recordings(deps: Dependencies, wanted: Wanted, reader: Reader) -> Sequence[KeptCdr]:
     """The calls with those recordings that the reader may see and that are there."""
-    found = await pages.find(deps.store, wanted, lambda kept: len(kept.sections))
+    found = await pages.find(deps.store, wanted)
     calls = []
     async for kept in found.calls(deps.store):
         sections = tuple(

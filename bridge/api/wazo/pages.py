@@ -1,14 +1,13 @@
 """Finished calls on their way out: however many there are, only a page of them is in memory."""
 
 import asyncio
-from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bridge.api.wazo.wanted import Wanted
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrFilter, CdrNumbers, CdrPage, KeptCdr
 from bridge.core.store import Store
 
 PAGE = 1000
@@ -18,71 +17,59 @@ _BLOCK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found: `first` is the first page, `numbers` all calls where that is not all of them."""
+    """What was found: `first` is the first page, `all` the numbers of all calls where that is not all of them."""
 
     wanted: Wanted
     first: CdrPage
-    numbers: "array[int] | None"
-    most_recordings: int
+    all: CdrNumbers | None
 
     @property
     def is_whole(self) -> bool:
         """Whether the first page is all."""
-        return self.numbers is None
+        return self.all is None
+
+    @property
+    def counts(self) -> CdrNumbers | CdrPage:
+        """Whose `total` and `filtered` are those of what is sent."""
+        return self.first if self.all is None else self.all
 
     async def calls(self, store: Store) -> AsyncIterator[KeptCdr]:
         """All of them, in their order. Raises StoreError."""
-        if self.numbers is None:
+        if self.all is None:
             for kept in self.first.items:
                 yield kept
             return
-        for start in range(0, len(self.numbers), PAGE):
-            numbers = tuple(CdrNumber(one) for one in self.numbers[start : start + PAGE])
-            # The same calls as were counted, whatever began or was deleted meanwhile.
-            these = CdrFilter(numbers=numbers, status=self.wanted.cdrs.status)
-            page = await store.cdrs(
-                these,
-                visible_to=self.wanted.visible_to,
-                order=self.wanted.order,
-                newest_first=self.wanted.newest_first,
-            )
+        numbers = self.all.numbers
+        for start in range(0, len(numbers), PAGE):
+            # The same calls as were counted, whatever began or was deleted meanwhile. Who may see them was asked then.
+            these = CdrFilter(numbers=tuple(numbers[start : start + PAGE]), status=self.wanted.cdrs.status)
+            page = await store.cdrs(these, order=self.wanted.order, newest_first=self.wanted.newest_first)
             for kept in page.items:
                 yield kept
 
 
-async def find(store: Store, wanted: Wanted, count: Callable[[KeptCdr], int]) -> Found:
-    """Look for all that is wanted, page by page; `count` says how many recordings of a call will be shown.
-
-    Raises StoreError.
-    """
-    first = await _page(store, wanted, 0)
-    most = max(map(count, first.items), default=0)
-    if len(first.items) < PAGE or wanted.limit == len(first.items):
-        return Found(wanted, first, None, most)
-    # A call that ends meanwhile may push others onto the next page.
-    known = {kept.number for kept in first.items}
-    numbers = array("q", (kept.number for kept in first.items))
-    seen = len(first.items)
-    while wanted.limit is None or seen < wanted.limit:
-        page = await _page(store, wanted, seen)
-        if not page.items:
-            break
-        seen += len(page.items)
-        most = max(most, *map(count, page.items))
-        numbers.extend(kept.number for kept in page.items if kept.number not in known)
-        known.update(kept.number for kept in page.items)
-    return Found(wanted, first, numbers, most)
-
-
-async def _page(store: Store, wanted: Wanted, seen: int) -> CdrPage:
-    return await store.cdrs(
+async def find(store: Store, wanted: Wanted) -> Found:
+    """Look for all that is wanted: a page of it, or where that is not all the numbers of all. Raises StoreError."""
+    most = PAGE if wanted.limit is None else min(PAGE, wanted.limit)
+    first = await store.cdrs(
         wanted.cdrs,
         visible_to=wanted.visible_to,
         order=wanted.order,
         newest_first=wanted.newest_first,
-        limit=PAGE if wanted.limit is None else min(PAGE, wanted.limit - seen),
-        offset=wanted.offset + seen,
+        limit=most,
+        offset=wanted.offset,
     )
+    if len(first.items) < PAGE or wanted.limit == len(first.items):
+        return Found(wanted, first, None)
+    found = await store.cdr_numbers(
+        wanted.cdrs,
+        visible_to=wanted.visible_to,
+        order=wanted.order,
+        newest_first=wanted.newest_first,
+        limit=wanted.limit,
+        offset=wanted.offset,
+    )
+    return Found(wanted, first, found)
 
 
 async def send(request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]) -> web.StreamResponse:

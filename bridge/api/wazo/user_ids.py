@@ -29,6 +29,10 @@ class Users:
         """Whose extension this is."""
         return next((user for user in self.directory.users if extension in user.extensions), None)
 
+    def extensions(self) -> tuple[str, ...]:
+        """Of all users."""
+        return tuple(extension for user in self.directory.users for extension in user.extensions)
+
     async def identity(self, uuid: str) -> Identity | None:
         """Who has this uuid: somebody in users.yml, or who took part in a finished call. Raises StoreError."""
         return next(iter(await self.identities([uuid])), None)

@@ -26,7 +26,14 @@ _ORDERS: Final[Mapping[str, CdrOrder]] = {
     "duration": CdrOrder.DURATION,
     "call_direction": CdrOrder.DIRECTION,
     "source_extension": CdrOrder.SOURCE,
+    "source_name": CdrOrder.SOURCE_NAME,
+    "destination_name": CdrOrder.DESTINATION_NAME,
     "destination_extension": CdrOrder.DESTINATION,
+    "requested_extension": CdrOrder.DIALED,
+    "requested_internal_extension": CdrOrder.DIALED,
+    "requested_context": CdrOrder.CONTEXT,
+    "requested_internal_context": CdrOrder.CONTEXT,
+    "conversation_id": CdrOrder.CALL,
 }
 
 
@@ -68,14 +75,17 @@ async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Want
     conversation = values.matching("conversation_id", _CONVERSATION, "not a valid conversation identifier")
     status = values.choice("call_status", tuple(CallStatus))
     values.check()
+    dialed = values.text("requested_internal_extension") or None
+    context = values.text("requested_internal_context") or None
     found = replace(
         found,
         identities=await _identities(values, users),
         recorded=recorded,
         call_id=None if conversation is None else CallId(conversation),
         status=None if status is None else CallStatus(status),
-        dialed=values.text("requested_internal_extension") or None,
-        context=values.text("requested_internal_context") or None,
+        dialed=dialed,
+        context=context,
+        inside=None if dialed is context is None else users.extensions(),
         distinct_peer=distinct is not None,
     )
     return Wanted(

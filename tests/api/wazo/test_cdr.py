@@ -236,7 +236,13 @@ async def test_recordings_of_a_talk_without_the_reader_are_left_out(office: Offi
         ({"call_status": "blocked"}, [4]),
         ({"call_status": "answered"}, [2, 1]),
         ({"requested_internal_extension": "822"}, [3, 1]),
-        ({"requested_internal_context": "elsewhere"}, [2]),
+        ({"requested_internal_extension": "007311212"}, []),
+        ({"requested_internal_context": "elsewhere"}, []),
+        ({"requested_internal_context": "inside"}, [3, 1]),
+        ({"order": "source_name"}, [3, 2, 1]),
+        ({"order": "destination_name", "direction": "asc"}, [1, 3, 2]),
+        ({"order": "requested_extension"}, [3, 1, 2]),
+        ({"order": "conversation_id"}, [3, 2, 1]),
         ({"distinct": "peer_exten", "user_uuid": BOB_UUID}, [3]),
         ({"order": "duration"}, [2, 1, 3]),
         ({"order": "duration", "direction": "asc"}, [3, 1, 2]),
@@ -489,6 +495,6 @@ async def test_a_call_that_ends_while_a_list_is_read_doubles_none(
         patch.setattr(
             office.store, "cdrs", lambda wanted, **how: read_while_a_call_ends(wanted, **{"offset": -1} | how)
         )
-        rows = await csv_of(wazo, headers | CSV)
-    assert [int(row["id"]) for row in rows] == [5, 4, 3, 2, 1]
-    assert await ids(wazo, headers) == [6, 5, 4, 3, 2, 1]
+        body = await listed(wazo, headers)
+    assert [item["id"] for item in body["items"]] == [6, 5, 4, 3, 2, 1]
+    assert (body["total"], body["filtered"]) == (6, 6)
