@@ -50,7 +50,7 @@ def wrong_url(url: str, *, allow_private: bool) -> str | None:
     if not allow_private and (
         host == "localhost" or host.endswith(".localhost") or (_is_address(host) and not is_public(host))
     ):
-        return "it leads to a private or loopback address, which only `webhooks: {allow_private: true}` allows"
+        return "it leads to a private or loopback address: `webhooks: {allow_private: true}` in recbridge.yml allows it"
     return None
 
 

@@ -10,10 +10,11 @@ import structlog
 
 from bridge.core.access import Reader
 from bridge.core.errors import StoreError, TooManyWebhooksError, WebhookStateError
+from bridge.core.live import NotReady
 from bridge.core.records import Fact, FactKind
 from bridge.core.webhook_store import (
-    EndWebhook,
     AddDeliveries,
+    EndWebhook,
     PutDelivery,
     PutFailures,
     PutWebhook,
@@ -77,9 +78,9 @@ class Webhooks:
                 wait_s = await self._tidy()
             except StoreError as error:
                 log.warning("webhook-deliveries-not-forgotten", problem=error.message)
-            await asyncio.sleep(wait_s)
             except Exception:  # what it is for must not end the recording of all calls
                 log.exception("webhook-deliveries-not-forgotten")
+            await asyncio.sleep(wait_s)
 
     async def close(self) -> None:
         """End all dispatchers; what was being sent is sent again after the next start."""
@@ -92,6 +93,17 @@ class Webhooks:
     def all(self) -> Sequence[Webhook]:
         """Oldest first, with the cursors as they are now."""
         return [replace(one.webhook, cursor=one.cursor) for one in self._dispatchers.values()]
+
+    @property
+    def warning(self) -> NotReady | None:
+        """Those that were disabled, but for those that an admin disabled."""
+        ids = [one.id for one in self.all if not one.enabled and one.disabled_reason != "by-admin"]
+        if not ids:
+            return None
+        words = (
+            f"callbacks are disabled, and what happens waits for them: {', '.join(ids)}; try each with POST …/test, "
+        )
+        return NotReady("webhook-disabled", f'{words}then PATCH it with {{"enabled": true}}, or delete it')
 
     def tally(self) -> Tally:
         """Of all together."""
@@ -125,7 +137,7 @@ class Webhooks:
             found["archive_url"] = "only the format vonage has archives of their own"
         events, secret = fields.get("events"), fields.get("secret")
         if isinstance(events, list | tuple) and all(isinstance(one, str) for one in events):
-            found["events"] = wrong_events(events, self._around.formats[form].NAMES)
+            found["events"] = wrong_events(events, {one: its.NAMES for one, its in self._around.formats.items()}, form)
         if isinstance(secret, str):
             found["secret"] = wrong_secret(secret)
         return {name: words for name, words in found.items() if words is not None}
@@ -177,6 +189,8 @@ class Webhooks:
                 changes = [PutFailures(webhook_id, ()), WakeDeliveries(webhook_id, now)]
             elif wanted is False and webhook.enabled:
                 webhook = disabled(webhook, "by-admin", now)
+            if "events" in values:  # what happened before is not asked for now, whatever comes between
+                changes.append(AddDeliveries(webhook_id, dispatcher.cursor))
             fact = set_fact(webhook, host_of(webhook.url), by.identity, now)
             await self._commit([PutWebhook(webhook), *changes], fact)
             dispatcher.use(webhook)
@@ -189,8 +203,6 @@ class Webhooks:
         Raises WebhookStateError.
         """
         value = secret or new_secret()
-            if "events" in values:  # what happened before is not asked for now, whatever comes between
-                changes.append(AddDeliveries(webhook_id, dispatcher.cursor))
         return value if await self.change(webhook_id, by, secret=value) is not None else None
 
     async def remove(self, webhook_id: WebhookId, by: Reader) -> bool:
@@ -263,6 +275,8 @@ class Webhooks:
             webhook = disabled(dispatcher.webhook, reason, now)
             host = host_of(webhook.url)
             data = {"webhook": webhook_id, "host": host, "reason": reason}
+            # Before: rather two mails than none, where we die or the database fails between. It fails again then.
+            await self._around.warn(*_mail(webhook, host, self._around.policy))
             await self._commit([PutWebhook(webhook)], Fact(FactKind.WEBHOOK_DISABLED, now, data=data))
             dispatcher.use(webhook)
         log.error("webhook-disabled", **data)
@@ -273,8 +287,6 @@ class Webhooks:
         before = now - policy.keep_delivered, now - policy.keep_given_up
         gone = await self._around.store.forget_ended(*before, _FORGET_AT_ONCE)
         return _LOOK_EVERY_S if gone < _FORGET_AT_ONCE else _AGAIN_S
-            # Before: rather two mails than none, where we die or the database fails between. It fails again then.
-            await self._around.warn(*_mail(webhook, host, self._around.policy))
 
 
 def _rotated(webhook: Webhook, secret: str, now: datetime) -> Webhook:

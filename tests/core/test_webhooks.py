@@ -44,12 +44,14 @@ from bridge.core.webhooks import (
     wrong_events,
 )
 from bridge.feed import standard
+from bridge.feed.vonage import Vonage
 from tests.fake_webhooks import MemoryWebhooks
 from tests.fakes import MemoryStore
 
 NOON = datetime(2026, 8, 1, 12, tzinfo=UTC)
 ID = WebhookId("whk_0123456789abcdef")
 HOOK = Webhook(ID, "https://a.example/x", FormatName.STANDARD, ("*",), (Secret("whsec_old"),), NOON)
+NAMES = {FormatName.STANDARD: standard.NAMES, FormatName.VONAGE: Vonage("https://pbx.example").NAMES}
 POLICY = Policy()
 DELIVERY = Delivery(DeliveryKey(ID, FactNumber(7), 0), "1.1", "call.began", NOON, next_at=NOON)
 
@@ -155,11 +157,18 @@ def test_events_select_by_name(events: list[str], name: str, wanted: bool) -> No
 
 
 def test_an_unknown_event_is_refused_with_what_was_probably_meant() -> None:
-    assert wrong_events(["*", "section.*", "journal.entry"], standard.NAMES) is None
-    assert wrong_events(["section.storde"], standard.NAMES) == (
+    assert wrong_events(["*", "section.*", "journal.entry"], NAMES, FormatName.STANDARD) is None
+    assert wrong_events(["section.storde"], NAMES, FormatName.STANDARD) == (
         "there is no event `section.storde` (did you mean section.stored?)"
     )
-    assert wrong_events(["nothing.*"], standard.NAMES) is not None
+    assert wrong_events(["nothing.*"], NAMES, FormatName.STANDARD) is not None
+
+
+def test_an_event_of_the_other_format_is_refused_as_that() -> None:
+    words = "`{}` is an event of the format {}"
+    assert wrong_events(["section.stored"], NAMES, FormatName.VONAGE) == words.format("section.stored", "standard")
+    assert wrong_events(["streamCreated"], NAMES, FormatName.STANDARD) == words.format("streamCreated", "vonage")
+    assert wrong_events(["*", "archive.*"], NAMES, FormatName.VONAGE) is None
 
 
 def test_channels_are_told_of_to_those_who_ask_for_them() -> None:

@@ -160,6 +160,23 @@ async def test_gone_disables_at_once(receiver: Receiver) -> None:
     assert receiver.asked == 1
 
 
+async def test_one_that_no_admin_disabled_is_warned_of_until_it_is_enabled(receiver: Receiver) -> None:
+    receiver.status = 410
+    async with Office() as office:
+        gone, quiet = await hook(office, receiver), await hook(office, receiver, "section.*")
+        await office.webhooks.change(quiet.id, ROOT, enabled=False)
+        assert office.webhooks.warning is None
+        await office.happen(of_call("1.1"))
+        await until(lambda: not any(one.enabled for one in office.webhooks.all))
+        assert office.webhooks.warning is not None
+        assert office.webhooks.warning.code == "webhook-disabled"
+        assert gone.id in office.webhooks.warning.message
+        assert quiet.id not in office.webhooks.warning.message
+        receiver.status = 200
+        await office.webhooks.change(gone.id, ROOT, enabled=True)
+        assert office.webhooks.warning is None
+
+
 async def test_vonage_takes_200_alone_and_has_its_archives_elsewhere(receiver: Receiver) -> None:
     receiver.status = 204
     async with Office() as office:
@@ -271,23 +288,6 @@ async def test_a_database_in_trouble_delays_and_loses_nothing(receiver: Receiver
     assert numbers(receiver) == list(range(10))
 
 
-async def test_a_removed_one_gets_nothing_more(receiver: Receiver) -> None:
-    receiver.hang = asyncio.Event()
-    async with Office() as office:
-        webhook = await hook(office, receiver)
-        await office.happen(of_call("1.1"), of_call("1.1"))
-        await until(lambda: receiver.hanging == 1)
-        assert await office.webhooks.remove(webhook.id, ROOT)
-        assert not await office.webhooks.remove(webhook.id, ROOT)
-        receiver.hang.set()
-        await office.happen(of_call("1.1"))
-        assert await office.webhooks.deliveries(webhook.id, None, None, 10) == []
-        assert office.webhooks.all == []
-    assert receiver.asked == 1
-
-
-async def test_a_test_is_sent_at_once_and_says_what_came_of_it(receiver: Receiver) -> None:
-    async with Office() as office:
 async def test_what_has_no_body_any_more_is_tried_as_others_are_and_then_given_up(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +371,23 @@ async def test_where_archives_go_delays_nothing_of_the_call_itself(receiver: Rec
     await archives.stop()
 
 
+async def test_a_removed_one_gets_nothing_more(receiver: Receiver) -> None:
+    receiver.hang = asyncio.Event()
+    async with Office() as office:
+        webhook = await hook(office, receiver)
+        await office.happen(of_call("1.1"), of_call("1.1"))
+        await until(lambda: receiver.hanging == 1)
+        assert await office.webhooks.remove(webhook.id, ROOT)
+        assert not await office.webhooks.remove(webhook.id, ROOT)
+        receiver.hang.set()
+        await office.happen(of_call("1.1"))
+        assert await office.webhooks.deliveries(webhook.id, None, None, 10) == []
+        assert office.webhooks.all == []
+    assert receiver.asked == 1
+
+
+async def test_a_test_is_sent_at_once_and_says_what_came_of_it(receiver: Receiver) -> None:
+    async with Office() as office:
         webhook = await hook(office, receiver)
         await office.webhooks.change(webhook.id, ROOT, enabled=False)
         answer = await office.webhooks.test(webhook.id)
