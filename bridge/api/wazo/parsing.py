@@ -23,6 +23,8 @@ _TIME = re.compile(
     r"(?:[T ](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6})\d{0,6})?)?(?:(Z)|([-+ ])(\d{2}):?(\d{2})?)?)?",
     re.ASCII,
 )
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:localhost|[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)")
 
@@ -183,11 +185,11 @@ def _time(text: str) -> datetime | None:
             int(second or 0),
             int((fraction or "0").ljust(6, "0")),
         )
-        if utc:
-            return at.replace(tzinfo=UTC)
-        if sign is None:
-            return at.astimezone().astimezone(UTC)
-        offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes or 0))
-        return at.replace(tzinfo=timezone(-offset if sign == "-" else offset)).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
+        offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
+        zone = timezone(-offset if sign == "-" else offset) if utc or sign else None
+    except ValueError:
         return None
+    try:
+        return at.replace(tzinfo=zone).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):  # in UTC it is before the year 1 or after 9999
+        return _FIRST if at.year == 1 else _LAST
