@@ -40,7 +40,7 @@ class NotTakenError(RecbridgeError):
     code = "mail-not-taken"
 
     def __init__(self, reason: str, message: str, *, for_good: bool = False, server: bool = False) -> None:
-        super().__init__(message, reason=reason)
+        super().__init__(one_line(message), reason=reason)
         self.reason = reason
         self.for_good = for_good
         self.server = server

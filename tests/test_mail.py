@@ -22,7 +22,7 @@ from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
 from bridge.core.mails import Mail, again_at, is_address, one_line
 from bridge.core.records import FactKind
-from bridge.mail import Mailer, message
+from bridge.mail import Mailer, NotTakenError, message
 from bridge.storage import mails
 from bridge.storage.database import SqliteStore
 from tests.mail_server import MailServer
@@ -219,6 +219,13 @@ async def test_what_is_refused_for_good_is_given_up_and_a_fact(post: Post, where
         async with running(mailer):
             await post.until_none_waits()
     assert await post.given_up() == [{"rcpt": "recipient-refused", "data": "mail-refused"}[where]]
+
+
+def test_what_a_server_says_is_one_line_that_can_be_printed() -> None:
+    """Doctor prints it; what is not UTF-8 comes as surrogates."""
+    said = NotTakenError("mail-refused", "refused: 554 nein \udce4\x1b[2J\nund nochmals nein" + "x" * 9000).message
+    assert said.startswith("refused: 554 nein [2J und nochmals nein")
+    assert len(said) < 1000
 
 
 async def test_one_bad_recipient_holds_up_no_other(post: Post) -> None:
