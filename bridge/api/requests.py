@@ -15,7 +15,7 @@ import structlog
 from aiohttp import HttpVersion11, web
 
 from bridge.api.addresses import client_address
-from bridge.api.answers import RequestError, error_body, json_response
+from bridge.api.answers import NotFoundError, RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
 from bridge.api.wazo.errors import in_wazo_words, is_wazo
 from bridge.core.errors import (
@@ -115,7 +115,9 @@ async def error_bodies(request: web.Request, handler: Handler) -> web.StreamResp
         begun = progress.response if progress is not None else None
         if begun is None and not isinstance(error, ConnectionError):
             now = dependencies(request).clock()
-            answer = error_response(error, now)
+            slash = isinstance(error, web.HTTPNotFound) and request.path.endswith("/")
+            wrong = NotFoundError("there is nothing at this path: none ends with a slash") if slash else error
+            answer = error_response(wrong, now)
             return in_wazo_words(answer, now) if is_wazo(request.path) else answer
         if not isinstance(error, ConnectionError):
             log.error("answer-broken-off", exc_info=error)

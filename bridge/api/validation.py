@@ -9,6 +9,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bridge.api.answers import InvalidFieldsError, RequestError
 
 _BODY_S = 30
+_WORDS = {
+    "extra_forbidden": "there is no such field",
+    "missing": "it is missing",
+    "list_type": "it should be a list",
+    "too_short": "it should not be empty",
+    "string_type": "it should be text",
+    "string_too_short": "it should not be empty",
+    "bool_type": "it should be true or false",
+    "int_type": "it should be a whole number",
+    "int_parsing": "it should be a whole number",
+}
+"""pydantic's other words are good as they are."""
 
 
 class Fields(BaseModel):
@@ -61,6 +73,5 @@ def refusal(what: str, error: ValidationError) -> InvalidFieldsError:
     details = {}
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         name = ".".join(str(part) for part in problem["loc"]) or what
-        unknown = problem["type"] == "extra_forbidden"
-        details[name] = "there is no such field" if unknown else problem["msg"]
+        details[name] = _WORDS.get(problem["type"], problem["msg"])
     return InvalidFieldsError(f"the {what} is not as it should be", details)

@@ -31,6 +31,14 @@ async def test_odd_paths_are_not_found(client: Client, path: str) -> None:
     await error_of(await client.get(path), 404, "not-found")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/journal/", "/v3/monitor/", "/1.0/cdr/"])
+async def test_a_slash_too_many_is_said(client: Client, path: str) -> None:
+    response = await client.get(path)
+    assert response.status == 404
+    body = await response.json()
+    assert (body["error_id"], "none ends with a slash" in body["message"]) == ("not-found", True)
+
+
 async def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
     response = await client.delete("/api/v1/tickets")
     await error_of(response, 405, "method-not-allowed")

@@ -137,6 +137,12 @@ async def test_fields_that_are_wrong(client: Client, admin: dict[str, str], body
         assert any(name.startswith(field) for name in await error_of(response, 400, "invalid-request"))
 
 
+async def test_what_is_wrong_is_said_in_words_of_our_own(client: Client, admin: dict[str, str]) -> None:
+    async with client.post(PATH, json={"events": "section.*", "bla": 1}, headers=admin) as response:
+        details = await error_of(response, 400, "invalid-request")
+    assert details == {"url": "it is missing", "events": "it should be a list", "bla": "there is no such field"}
+
+
 async def test_private_addresses_only_where_the_configuration_allows(house: House) -> None:
     office = Office(house.store, allow_private=False)
     house.webhooks = office.webhooks

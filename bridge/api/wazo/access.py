@@ -27,13 +27,13 @@ def with_access(handler: Handler, *, token_in_query: bool = False) -> requests.H
 def needs_admin(access: Access, wazo_access: str) -> None:
     """Raises MissingAccessError for everybody else."""
     if access.reader.role is not Role.ADMIN:
-        raise MissingAccessError(wazo_access)
+        raise MissingAccessError(wazo_access, "this is for admins")
 
 
 def needs_scope(access: Access, wazo_access: str, *any_of: Scope) -> None:
     """Raises MissingAccessError where the token has none of these."""
     if access.reader.scopes.isdisjoint(any_of):
-        raise MissingAccessError(wazo_access)
+        raise MissingAccessError(wazo_access, f"this token lacks the scope {' or '.join(any_of)}")
 
 
 def _check_tenant(request: web.Request, *, in_query: bool) -> None:

@@ -16,15 +16,20 @@ from bridge.core.cdrs import CdrNumber
 
 _PATHS = re.compile(r"(?:/1\.0|/1\.1|/0\.1|/api/(?:call-logd|calld|confd|auth))(?:/|$)")
 
+_FOR_SUPERVISORS = "this is for admins and, of their groups, supervisors; one's own is below /users/me"
+
 
 class MissingAccessError(RequestError):
-    """The token has not the access; `access` is Wazo's name for it. Wazo answers 401, as to a wrong token."""
+    """The token has not the access; `access` is Wazo's name for it, `reason` says it in ours.
+
+    Wazo answers 401, as to a wrong token.
+    """
 
     status = 401
     code = "unauthorized"
 
-    def __init__(self, access: str) -> None:
-        super().__init__("Unauthorized", required_access=access)
+    def __init__(self, access: str, reason: str = _FOR_SUPERVISORS) -> None:
+        super().__init__("Unauthorized", required_access=access, reason=reason)
 
 
 class UnauthorizedTenantError(RequestError):

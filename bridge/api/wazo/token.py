@@ -45,7 +45,11 @@ class AuthenticationFailedError(RequestError):
     code = "authentication-failed"
 
     def __init__(self) -> None:
-        super().__init__("Authentication Failed", headers={"WWW-Authenticate": 'Basic realm="recbridge"'})
+        super().__init__(
+            "Authentication Failed",
+            headers={"WWW-Authenticate": 'Basic realm="recbridge"'},
+            reason="the user name is a token's identity, the password (or `refresh_token`) that token",
+        )
 
 
 class NoSuchTokenError(RequestError):
@@ -140,7 +144,7 @@ async def revoke_token(request: web.Request) -> web.StreamResponse:
         needs_admin(access, "auth.token.delete")
         await _end(deps, by_id[1], access.token.id)
     elif parts is not None:
-        authenticator.too_many(request)
+        authenticator.too_many(request, parts[0])
         found = await deps.store.token(parts[0])
         if found is not None and tokens.matches(found, parts[1]):
             await _end(deps, found.id, found.id)

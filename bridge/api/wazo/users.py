@@ -72,7 +72,7 @@ async def user(request: web.Request, access: Access) -> web.StreamResponse:
     elif _is_called(deps, identity, user_id):
         found = Users(deps.directory(), deps.store).known(identity)
     else:
-        raise MissingAccessError(f"confd.users.{user_id}.read")
+        raise MissingAccessError(f"confd.users.{user_id}.read", "another user is for admins")
     return json_response(_item(deps, found))
 
 

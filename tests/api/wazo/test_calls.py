@@ -165,7 +165,8 @@ async def test_the_whole_list_is_for_admins_and_for_supervisors_what_they_superv
 ) -> None:
     house.calls = (TALK, replace(RINGING, audience=(CAROL,)))
     details = await error_of(await client.get("/1.0/calls", headers=await house.token(ALICE)), 401, "unauthorized")
-    assert details == {"required_access": "calld.calls.read"}
+    assert details["required_access"] == "calld.calls.read"
+    assert "one's own is below /users/me" in details["reason"]
     carol = await house.token(CAROL, Role.SUPERVISOR)
     for supervised, seen in ((frozenset(), 2), (frozenset({BOB}), 4)):
         house.supervises = {CAROL: frozenset(supervised)}
@@ -215,11 +216,13 @@ async def test_who_may_not_ask_asks_nobody(script: Scripted, house: House, clien
     path, mine = f"/1.0/calls/1.2/record/{verb}", f"/1.0/users/me/calls/1.2/record/{verb}"
     await error_of(await client.put(path), 401, "unauthorized")
     details = await error_of(await client.put(path, headers=await house.token(BOB)), 401, "unauthorized")
-    assert details == {"required_access": f"calld.calls.1.2.record.{verb}.update"}
+    assert details["required_access"] == f"calld.calls.1.2.record.{verb}.update"
+    assert "supervisors" in details["reason"]
     deaf = [Scope.PLAY]
     await error_of(await client.put(path, headers=await house.token(ROOT, Role.ADMIN, deaf)), 401, "unauthorized")
     details = await error_of(await client.put(mine, headers=await house.token(BOB, scopes=deaf)), 401, "unauthorized")
-    assert details == {"required_access": f"calld.users.me.calls.1.2.record.{verb}.update"}
+    assert details["required_access"] == f"calld.users.me.calls.1.2.record.{verb}.update"
+    assert details["reason"] == "this token lacks the scope control"
     # Not one's own, of a call that one may see, and not of one's own kind.
     await error_of(await client.put(mine, headers=await house.token(ALICE)), 404, "no-such-call")
     await error_of(await client.put(mine, headers=await house.token(ROOT, Role.ADMIN)), 404, "no-such-call")

@@ -32,6 +32,12 @@ def basic(name: str, password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
+def parsed_id(token: str) -> str:
+    parts = parse(token)
+    assert parts is not None
+    return parts[0]
+
+
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
@@ -139,7 +145,8 @@ async def test_wrong_credentials_are_401_whatever_is_wrong(
 ) -> None:
     given = plain(await house.token(ALICE))
     response = await client.post("/0.1/token", headers=basic(name, given if password is None else password), json={})
-    assert await error_of(response, 401, "authentication-failed") == {}
+    details = await error_of(response, 401, "authentication-failed")
+    assert details == {"reason": "the user name is a token's identity, the password (or `refresh_token`) that token"}
     assert (await response.json())["message"] == "Authentication Failed"
 
 
@@ -359,6 +366,17 @@ async def test_one_that_is_made_while_the_given_one_is_ended_opens_nothing(
     response = await client.post("/0.1/token", headers=basic("alice", given), json={})
     await error_of(response, 401, "authentication-failed")
     assert [await house.store.token(one) for one in added] == [None]
+
+
+async def test_one_in_use_can_be_ended_also_after_wrong_ones_from_its_address(house: House, client: Client) -> None:
+    given = plain(await house.token(ALICE))
+    token = (await made(client, basic("alice", given)))["token"]
+    assert await opens(client, token)
+    for _ in range(20):
+        await client.get("/1.0/users/me/calls", headers={"X-Auth-Token": UNKNOWN})
+    assert (await client.delete(f"/0.1/token/{UNKNOWN}")).status == 429
+    assert (await client.delete(f"/0.1/token/{token}")).status == 200
+    assert await house.store.token(parsed_id(token)) is None
 
 
 async def test_a_wrong_secret_ends_nothing(house: House, client: Client) -> None:
