@@ -13,8 +13,11 @@ from bridge.cli.database import keep_token, opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
 from bridge.config import Config, load_config
 from bridge.core.access import Role, Scope, Token
+from bridge.core.document import suggest
 from bridge.core.durations import parse_duration
+from bridge.core.errors import BadInputError
 from bridge.core.ids import Identity
+from bridge.files import read_users
 from bridge.storage.tokens import all_tokens
 
 _ID = re.compile(r"(?:rb_)?([0-9a-f]{16})(?:_[A-Za-z0-9_-]*)?\Z")
@@ -73,6 +76,9 @@ def run_create(args: argparse.Namespace) -> int:
         until = "for ever" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
         print(f"For {token.identity} as {token.role}, {until}; it may look and {', '.join(scopes) or 'nothing else'}:")
         print(plain)
+    doubt = _doubt(config, token)
+    if doubt is not None:
+        print(f"{doubt} ({config.users})", file=sys.stderr)
     return 0
 
 
@@ -97,6 +103,23 @@ def run_revoke(args: argparse.Namespace) -> int:
         return 0
     print(f"there is no token {args.id}", file=sys.stderr)
     return 1
+
+
+def _doubt(config: Config, token: Token) -> str | None:
+    try:
+        directory = read_users(config.users)
+    except BadInputError:  # `recbridge check` names what is wrong there
+        return None
+    user = directory.by_identity.get(token.identity)
+    if token.role is Role.ADMIN or not directory.users:
+        return None
+    if user is None:
+        close = suggest(token.identity, directory.by_identity)
+        hint = f" (did you mean {close}?)" if close else ""
+        return f"note: no user is {token.identity}{hint}; the token sees calls of an endpoint of that name alone"
+    if token.role is Role.SUPERVISOR and not user.supervises:
+        return f"note: {token.identity} supervises no group: the token sees what a user's does"
+    return None
 
 
 async def _all(config: Config) -> Sequence[Token]:

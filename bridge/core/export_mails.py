@@ -18,9 +18,12 @@ def words_of(export: Export) -> tuple[str, str]:
         why = _WHY.get(export.reason or "", "of a fault in recbridge.")
         text = f"The export of {export.recordings} recordings that you asked for at {asked} could not be made: {why}\n"
         return "Your export of recordings has failed", f"{text}\nPlease tell your administrator. Export {export.id}.\n"
-    lines = [f"The {export.recordings} recordings that you asked for at {asked} can be fetched here:", "", export.url]
+    what = "1 recording" if export.recordings == 1 else f"{export.recordings} recordings"
+    lines = [f"The {what} that you asked for at {asked} can be fetched here:", "", export.url]
     if export.missing:
         lines += ["", f"{export.missing} of them are missing: manifest.csv in the zip says which."]
     if export.expires_at is not None:
-        lines += ["", f"The link works until {export.expires_at:%Y-%m-%d %H:%M} UTC, and only with your login."]
+        until = f"{export.expires_at:%Y-%m-%d %H:%M} UTC"
+        lines += ["", f"The link works until {until}, and with a token alone: as the header X-Auth-Token, or in a"]
+        lines += ["browser with ?token=… behind the link."]
     return "Your export of recordings is ready", "\n".join([*lines, ""])

@@ -123,6 +123,30 @@ def test_scopes_and_an_end_can_be_given(config: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
+    ("identity", "role", "note"),
+    [
+        ("anna", "user", ""),
+        ("ana", "user", "note: no user is ana (did you mean anna?); the token sees calls of an endpoint"),
+        ("zoe", "supervisor", "note: no user is zoe; the token sees"),
+        ("anna", "supervisor", "note: anna supervises no group: the token sees what a user's does"),
+        ("bob", "supervisor", ""),
+        ("root", "admin", ""),
+    ],
+)
+def test_a_token_that_may_see_less_than_is_meant_is_made_with_a_note(
+    config: Path, capsys: Capture, identity: str, role: str, note: str
+) -> None:
+    users = config.parent / "users.yml"
+    users.write_text("users: [{identity: anna, groups: [sales]}, {identity: bob, supervises: [sales]}]\n")
+    config.write_text(f"{config.read_text()}users: {users}\n")
+    assert main(["token", "create", "--config", str(config), "--identity", identity, "--role", role]) == 0
+    out, err = capsys.readouterr()
+    assert kept_token(config, out.splitlines()[-1]).identity == identity
+    assert err.startswith(note)
+    assert bool(err) == bool(note)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--role", "king"], "invalid choice"),
