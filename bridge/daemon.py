@@ -238,7 +238,8 @@ class Daemon:
             return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
 
         def warnings() -> Sequence[NotReady]:
-            return [one for one in (disk.look.warning, housekeeping.warning, mailer.warning) if one is not None]
+            found = (disk.look.warning, housekeeping.warning, mailer.warning, webhooks.warning)
+            return [one for one in found if one is not None]
 
         app = create_app(
             Dependencies(
