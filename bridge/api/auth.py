@@ -105,11 +105,8 @@ class Authenticator:
 
         Raises UnauthorizedError, which has been counted; TooManyRequestsError; StoreError.
         """
-        remote = self._remote(request)
         parts = tokens.parse(plain)
-        wait_s = self._limit.wait_s(remote)
-        if wait_s and (parts is None or parts[0] not in self._good):
-            raise TooManyRequestsError("too many wrong tokens came from your address", wait_s)
+        self.too_many(request, None if parts is None else parts[0])
         token = await self._deps.store.token(parts[0]) if parts is not None else None
         if parts is None or token is None or not tokens.matches(token, parts[1]):
             raise self.failure(request, "this token is not known")
@@ -128,10 +125,10 @@ class Authenticator:
         log.warning("token-refused", remote=remote, reason=message)
         return UnauthorizedError(message)
 
-    def too_many(self, request: web.Request) -> None:
-        """Raises TooManyRequestsError where this remote has to wait."""
+    def too_many(self, request: web.Request, token_id: str | None = None) -> None:
+        """Raises TooManyRequestsError where this remote has to wait, and has not a token that was right lately."""
         wait_s = self._limit.wait_s(self._remote(request))
-        if wait_s:
+        if wait_s and token_id not in self._good:
             raise TooManyRequestsError("too many wrong tokens came from your address", wait_s)
 
     def _remote(self, request: web.Request) -> str:
