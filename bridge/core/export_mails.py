@@ -24,6 +24,9 @@ def words_of(export: Export) -> tuple[str, str]:
         lines += ["", f"{export.missing} of them are missing: manifest.csv in the zip says which."]
     if export.expires_at is not None:
         until = f"{export.expires_at:%Y-%m-%d %H:%M} UTC"
-        lines += ["", f"The link works until {until}, and with a token alone: as the header X-Auth-Token, or in a"]
-        lines += ["browser with ?token=… behind the link."]
+        lines += [
+            "",
+            f"The link works until {until}, with a token alone: as the header X-Auth-Token, or, in a browser,",
+        ]
+        lines += ["as ?token=TOKEN behind the link."]
     return "Your export of recordings is ready", "\n".join([*lines, ""])
