@@ -12,10 +12,9 @@ from uuid import uuid4
 import structlog
 
 from bridge.core.access import Reader
-from bridge.core.cdrs import KeptCdr
 from bridge.core.errors import ExportGoneError, IllegalTransitionError, MediaError, StoreError, TooManyExportsError
 from bridge.core.export_mails import words_of
-from bridge.core.exports import UNDER_WAY, Export, ExportId, ExportStatus, Reason, recordings_of
+from bridge.core.exports import UNDER_WAY, Export, ExportId, ExportStatus, Reason, WantedRecording
 from bridge.core.ids import FactNumber
 from bridge.core.records import Fact, FactKind
 from bridge.core.settings import Settings
@@ -86,12 +85,11 @@ class Exporter:
 
     # What the API asks
 
-    async def ask(self, calls: Sequence[KeptCdr], reader: Reader, email: str) -> Export:
-        """A new export of the recordings of these calls: of their sections as they are given here.
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
+        """A new export of these recordings.
 
         It is kept when this returns, and made by and by. Raises StoreError, TooManyExportsError.
         """
-        recordings = recordings_of(calls)
         export_id = ExportId(str(uuid4()))
         export = Export(
             id=export_id,
@@ -112,8 +110,7 @@ class Exporter:
                 raise TooManyExportsError(
                     f"{len(own)} exports of yours, {len(under_way)} in all, are under way: wait until one is done"
                 )
-            keys = [(number, section.key) for number, section in recordings]
-            await export_parts.add_parts(self._store, export.id, self._terms.systemname, keys)
+            await export_parts.add_parts(self._store, export.id, self._terms.systemname, recordings)
             await self._store.commit([PutExport(export), AppendFact(asked)])
         self._wake.set()
         return export

@@ -89,7 +89,8 @@ class Desk:
         return section
 
     async def ask(self, *calls: KeptCdr, reader: Reader = EVE, email: str = "") -> Export:
-        return await self.exporter.ask(calls, reader, email)
+        wanted = [(call.number, one.key) for call in calls for one in call.sections if one.report is not None]
+        return await self.exporter.ask(wanted, reader, email)
 
     async def now(self, export: Export) -> Export:
         found = await self.here.store.export(export.id)

@@ -13,9 +13,8 @@ from aiohttp import web
 from bridge.api.addresses import Network
 from bridge.api.callbacks import Callbacks
 from bridge.core.access import Reader
-from bridge.core.cdrs import KeptCdr
 from bridge.core.commands import Answer, Verb
-from bridge.core.exports import Export
+from bridge.core.exports import Export, WantedRecording
 from bridge.core.ids import ChannelName, FactNumber, Identity, SectionKey
 from bridge.core.live import Contact, LiveCalls, NotReady
 from bridge.core.people import Directory, UserFlags
@@ -93,8 +92,8 @@ class Recordings(Protocol):
 class Exports(Protocol):
     """Makes exports. Those that are there are found in the store."""
 
-    async def ask(self, calls: Sequence[KeptCdr], reader: Reader, email: str) -> Export:
-        """A new export of the recordings of these calls, kept when this returns; it is made by and by.
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
+        """A new export of these recordings, kept when this returns; it is made by and by.
 
         Raises StoreError, TooManyExportsError.
         """

@@ -8,10 +8,11 @@ from enum import StrEnum
 from io import StringIO
 from typing import Final, NewType
 
+from bridge.core.access import Reader
 from bridge.core.cdrs import CdrNumber, KeptCdr, recording_uuid
 from bridge.core.errors import IllegalTransitionError
 from bridge.core.ids import Identity, SectionKey
-from bridge.core.records import Section
+from bridge.core.views import sees_section
 
 ExportId = NewType("ExportId", str)
 """A UUID, in text."""
@@ -124,9 +125,17 @@ class Export:
         return replace(self, status=to, **values)  # type: ignore[arg-type]  # named above
 
 
-def recordings_of(calls: Iterable[KeptCdr]) -> list[tuple[CdrNumber, Section]]:
-    """What an export of these calls is made of: all that was recorded of them, also what was deleted since."""
-    return [(call.number, section) for call in calls for section in call.sections if section.report is not None]
+WantedRecording = tuple[CdrNumber, SectionKey]
+"""A recording that an export is asked for, and of which call: light, as there are thousands."""
+
+
+def recordings_of(call: KeptCdr, reader: Reader) -> list[WantedRecording]:
+    """What an export of this call is made of: the recordings that are there and that the reader may see."""
+    return [
+        (call.number, one.key)
+        for one in call.sections
+        if one.deleted_at is None and one.report is not None and sees_section(one, reader)
+    ]
 
 
 class PartStatus(StrEnum):

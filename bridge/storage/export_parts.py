@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from bridge.core.cdrs import CdrNumber, file_name, recording_uuid
-from bridge.core.exports import Export, ExportId, ExportStatus, Part, Reason
+from bridge.core.exports import Export, ExportId, ExportStatus, Part, Reason, WantedRecording
 from bridge.core.ids import FactNumber, RecordId, RuleId, SectionKey
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.store import AppendFact, PutExport
@@ -81,9 +81,7 @@ def zip_of(database: Path, export_id: ExportId) -> Path:
     return folder_of(database) / f"{export_id}.zip"
 
 
-async def add_parts(
-    store: SqliteStore, export_id: ExportId, systemname: str, parts: Sequence[tuple[CdrNumber, SectionKey]]
-) -> None:
+async def add_parts(store: SqliteStore, export_id: ExportId, systemname: str, parts: Sequence[WantedRecording]) -> None:
     """Keep what an export is to be made of, before itself, in commits so small that nothing waits for them."""
     for first in range(0, len(parts), _ROWS_AT_ONCE):
         some = [

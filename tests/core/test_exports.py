@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.core.access import Reader, Role
 from bridge.core.cdrs import CdrNumber, KeptCdr, recording_uuid
 from bridge.core.errors import IllegalTransitionError
 from bridge.core.export_mails import words_of
@@ -102,11 +103,16 @@ def test_a_finished_one_is_kept_so_long_and_never_beyond_all_times() -> None:
 
 
 def test_it_is_made_of_what_was_recorded() -> None:
-    calls = [
-        KeptCdr(CdrNumber(7), kept.cdr(), (stored(1), stored(2, deleted_at=kept.NOON), stored(3, report=None))),
-        KeptCdr(CdrNumber(8), kept.cdr(), ()),
-    ]
-    assert [(number, section.file) for number, section in recordings_of(calls)] == [(7, 1), (7, 2)]
+    sections = (
+        stored(1),
+        stored(2, deleted_at=kept.NOON),
+        stored(3, report=None),
+        stored(4, participants=(Identity("bob"),)),
+    )
+    call = KeptCdr(CdrNumber(7), kept.cdr(), sections)
+    readers = [Reader(Identity(one), role, frozenset()) for one, role in (("x", Role.ADMIN), ("bob", Role.USER))]
+    files = [[(number, key.file) for number, key in recordings_of(call, reader)] for reader in readers]
+    assert files == [[(7, 1), (7, 4)], [(7, 4)]]
 
 
 def test_the_manifest_says_what_is_in_the_zip() -> None:

@@ -1,7 +1,5 @@
 """Exports: many recordings as one zip, made by and by."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -24,12 +22,10 @@ from bridge.api.wazo.errors import (
     NotOfferedError,
 )
 from bridge.api.wazo.parsing import json_body
-from bridge.api.wazo.wanted import Wanted, exported
-from bridge.core.access import Reader, Role, Scope
-from bridge.core.cdrs import KeptCdr
+from bridge.api.wazo.wanted import exported
+from bridge.core.access import Role, Scope
 from bridge.core.errors import ExportGoneError, MediaError, TooManyExportsError
-from bridge.core.exports import Export, ExportId, ExportStatus
-from bridge.core.views import sees_section
+from bridge.core.exports import Export, ExportId, ExportStatus, recordings_of
 
 log = structlog.get_logger()
 
@@ -42,11 +38,12 @@ async def new_export(request: web.Request, access: Access) -> web.StreamResponse
     deps, reader = dependencies(request), access.reader
     wanted, email = await exported(request.query, await json_body(request), reader, users_of(deps))
     exports = _offered(deps)
-    calls = await _with_recordings(deps, wanted, reader)
-    if not calls:
+    found = await pages.find(deps.store, wanted)
+    recordings = [one async for call in found.calls(deps.store) for one in recordings_of(call, reader)]
+    if not recordings:
         raise NoRecordingToExportError
     try:
-        export = await exports.ask(calls, reader, email)
+        export = await exports.ask(recordings, reader, email)
     except TooManyExportsError as error:
         raise TooManyRequestsError(error.message, _ASK_AGAIN_S) from error
     root = request.path.removesuffix("/cdr/recordings/media/export")
@@ -90,21 +87,6 @@ async def cancel(request: web.Request, access: Access) -> web.StreamResponse:
     if export.status is not ExportStatus.DELETED:
         await _offered(dependencies(request)).cancel(export, access.reader)
     return web.Response(status=204)
-
-
-async def _with_recordings(deps: Dependencies, wanted: Wanted, reader: Reader) -> Sequence[KeptCdr]:
-    """The calls with those recordings that the reader may see and that are there."""
-    found = await pages.find(deps.store, wanted)
-    calls = []
-    async for kept in found.calls(deps.store):
-        sections = tuple(
-            one
-            for one in kept.sections
-            if one.deleted_at is None and one.report is not None and sees_section(one, reader)
-        )
-        if sections:
-            calls.append(replace(kept, sections=sections))
-    return calls
 
 
 async def _own_export(request: web.Request, access: Access) -> Export:

@@ -15,9 +15,9 @@ from aiohttp.web import Application, Request
 from bridge.api.app import Dependencies
 from bridge.api.dependencies import Exports, Recordings, Setting
 from bridge.core.access import Reader, Role, Scope
-from bridge.core.cdrs import KeptCdr, recording_uuid
+from bridge.core.cdrs import recording_uuid
 from bridge.core.errors import ExportGoneError
-from bridge.core.exports import Export, ExportId, ExportStatus
+from bridge.core.exports import Export, ExportId, ExportStatus, WantedRecording
 from bridge.core.ids import CallId, Identity, RecordId, SectionKey
 from bridge.core.people import Directory, User
 from bridge.core.records import CallStatus, Cdr, Section
@@ -75,20 +75,20 @@ class FakeExports:
 
     store: MemoryStore
     folder: Path
-    calls: list[Sequence[KeptCdr]] = field(default_factory=list)
+    asked: list[Sequence[WantedRecording]] = field(default_factory=list)
     downloads: list[Identity] = field(default_factory=list)
     cancelled: list[ExportId] = field(default_factory=list)
     gone: bool = False
 
-    async def ask(self, calls: Sequence[KeptCdr], reader: Reader, email: str) -> Export:
-        self.calls.append(calls)
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
+        self.asked.append(recordings)
         export = Export(
             ExportId(EXPORT),
             reader.identity,
             kept.NOON,
             ExportStatus.PENDING,
-            len(calls),
-            sum(len(one.sections) for one in calls),
+            len({number for number, _ in recordings}),
+            len(recordings),
             email,
         )
         await self.store.commit([PutExport(export)])
