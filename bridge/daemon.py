@@ -66,6 +66,7 @@ from bridge.storage.webhooks import SqliteWebhooks
 log = structlog.get_logger()
 
 _STATUS_EVERY_S = 1.0
+_START_WITHIN_S = 120.0
 _STOP_WITHIN_S = 20.0
 _STOP_LOOK_S = 0.05
 _LOCKED_S = 0.4
@@ -120,7 +121,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        store = await SqliteStore.open(self._config.database, self._config.systemname, busy_s=_LOCKED_S)
+        store = await self._opened()
         inspector = MediaInspector()
         try:
             await self._serve(store, inspector)
@@ -128,6 +129,19 @@ class Daemon:
             await inspector.close()
             await store.close()
         return 0
+
+    async def _opened(self) -> SqliteStore:
+        """The store. A large one of an older version takes its time, and would begin anew were it killed for that."""
+        waiting = asyncio.create_task(self._ask_for_time(), name="start")
+        try:
+            return await SqliteStore.open(self._config.database, self._config.systemname, busy_s=_LOCKED_S)
+        finally:
+            waiting.cancel()
+
+    async def _ask_for_time(self) -> None:
+        while True:
+            self._notifier.starting(_START_WITHIN_S)
+            await asyncio.sleep(_START_WITHIN_S / 4)
 
     async def _serve(self, store: SqliteStore, inspector: MediaInspector) -> None:
         config = self._config

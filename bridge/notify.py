@@ -24,6 +24,10 @@ class Notifier:
         """Whether there is a service manager to tell."""
         return bool(self._address)
 
+    def starting(self, for_s: float) -> bool:
+        """The start goes on, for up to so many seconds from now, whatever TimeoutStartSec says."""
+        return self._send(f"EXTEND_TIMEOUT_USEC={round(for_s * 1_000_000)}")
+
     def ready(self, status: str = "") -> bool:
         """The service is up, or done with reloading."""
         return self._send("READY=1", *_status(status))

@@ -20,14 +20,29 @@ _SET_FOUND_BY = "UPDATE cdrs SET found_by = CAST(? AS TEXT) WHERE id = ?"
 _SECTIONS = "SELECT id, record_id, rule_id, file FROM sections WHERE id > ? ORDER BY id LIMIT ?"
 _SET_UUID = "UPDATE sections SET uuid = ? WHERE id = ?"
 
+_TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ('cdrs', 'sections')"
+_FILL = (
+    "INSERT INTO cdr_search (cdr_search) VALUES ('rebuild')",
+    "INSERT INTO recording_search (recording_search) VALUES ('rebuild')",
+)
+
 
 def complete_existing(connection: sqlite3.Connection) -> None:
-    """Set `found_by` of the calls and `uuid` of the sections that are there, inside a transaction."""
+    """Set `found_by` of the calls and `uuid` of the sections that are there, and fill the indexes of both.
+
+    Inside a transaction. Triggers would fill them row by row, which takes several times as long, and nothing is
+    recorded meanwhile.
+    """
     before = connection.row_factory, connection.text_factory
     connection.row_factory, connection.text_factory = None, text_out
     try:
+        triggers = connection.execute(_TRIGGERS).fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
         _set(connection, _CDRS, _SET_FOUND_BY, lambda texts: text_in(lines(texts)))
         _set(connection, _SECTIONS, _SET_UUID, lambda key: str(recording_uuid(SectionKey(*key))))
+        for statement in (*_FILL, *(sql for _, sql in triggers)):
+            connection.execute(statement)
     finally:
         connection.row_factory, connection.text_factory = before
 

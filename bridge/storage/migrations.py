@@ -48,9 +48,17 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
         raise StoreError(
             f"database {path}: it belongs to another program: name another file in `database:`", reason="foreign"
         )
-    backup = await _back_up(database, path, version) if 0 < version < newest else None
+    backup = None
+    if 0 < version < newest:
+        size_mb = (await asyncio.to_thread(path.stat)).st_size >> 20
+        what = "a large one takes minutes, with room for two more of it; calls are recorded when it is done"
+        log.warning("database-upgrade", database=str(path), schema_is=version, schema=newest, mb=size_mb, what=what)
+        backup = await _back_up(database, path, version)
+        log.info("database-backed-up", backup=str(backup))
     for number in sorted(number for number in files if number > version):
         await _apply(database, files[number], number)
+        if backup is not None:
+            log.info("database-schema", schema=number)
     if backup is not None:
         log.info("database-upgraded", database=str(path), schema_was=version, schema=newest, backup=str(backup))
 

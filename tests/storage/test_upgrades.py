@@ -68,7 +68,13 @@ async def test_a_migration_leaves_a_backup_of_what_was(path: Path, schema: Path)
     assert asked(path, "PRAGMA user_version") == [(NEXT,)]
     assert asked(path, "SELECT note FROM tokens") == []
     (backup,) = backups(path)
-    (line,) = logs
+    line = logs[-1]
+    assert [one["event"] for one in logs] == [
+        "database-upgrade",
+        "database-backed-up",
+        "database-schema",
+        "database-upgraded",
+    ]
     assert (line["event"], line["schema_was"], line["schema"]) == ("database-upgraded", NEWEST, NEXT)
     assert line["backup"] == str(backup)
     assert backup.name.startswith(f"recbridge.db.v{NEWEST}-")

@@ -69,6 +69,7 @@ async def test_it_records_a_call_and_speaks_to_systemd(folder: Path) -> None:
             with log.open("wb") as output:
                 daemon = await asyncio.create_subprocess_exec(*words, env=environ, stderr=output, cwd=ROOT)
             try:
+                await told(manager, "EXTEND_TIMEOUT_USEC=120000000")
                 await told(manager, "READY=1")
                 await told(manager, "STATUS=ready")
                 await calls.inside(simulator, 1.0)
