@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _ONE_WITHIN_S = 60.0
 _GOODBYE_WITHIN_S = 5.0
+_LOOK_AT = "does it run, and are `mail: host`, `port` and `tls` right?"
 _LOOK_AT_MOST_S = 60.0
 _AT_ONCE = 50
 _WAITING_AT_MOST = 1000
@@ -219,9 +220,9 @@ async def _deliver(config: MailConfig, mail: EmailMessage, to: str, within_s: fl
         words = f"{server} refuses `mail.sender`: {refused.code} {refused.message}"
         raise NotTakenError("sender-refused", words, server=True) from refused
     except (aiosmtplib.SMTPTimeoutError, TimeoutError) as error:
-        words = f"{server} did not answer within {within_s:g} s"
+        words = f"{server} did not answer within {within_s:g} s: {_LOOK_AT}"
         raise NotTakenError("timeout", words, server=True) from error
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        raise NotTakenError("no-connection", f"{server}: {error}", server=True) from error
+        raise NotTakenError("no-connection", f"{server}: {error}: {_LOOK_AT}", server=True) from error
     finally:
         client.close()

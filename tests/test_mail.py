@@ -167,6 +167,8 @@ async def test_a_server_without_starttls_is_sent_nothing_in_the_clear(post: Post
         async with running(mailer):
             await post.until(lambda: mailer.warning is not None)
     assert (server.seen, await post.waiting()) == ([], 1)
+    assert mailer.warning is not None
+    assert "are `mail: host`, `port` and `tls` right?" in mailer.warning.message
 
 
 async def test_a_wrong_login_waits_for_the_admin(post: Post) -> None:
