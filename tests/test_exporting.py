@@ -401,6 +401,25 @@ async def test_a_zip_goes_with_a_person_that_another_process_erases(desk: Desk) 
     assert (summary(await desk.now(export)), desk.zips()) == (("deleted", "recording-deleted"), [])
 
 
+@pytest.mark.parametrize("what", ["download", "start"])
+async def test_nobodys_token_waits_for_a_look_through_a_large_export(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    export = await desk.made(await desk.call(1))
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0 "
+    monkeypatch.setattr(export_parts, "_THIS_HOLDS_DELETED", endless + "AND i IS NOT ?")
+    monkeypatch.setattr(export_parts, "_HOLDS_DELETED", endless)
+    looking = asyncio.create_task(desk.exporter.download(export, EVE) if what == "download" else desk.exporter.run())
+    try:
+        for _ in range(20):
+            assert await desk.here.store.token("nobody") is None
+        assert not looking.done()
+    finally:
+        looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
+
+
 async def test_a_download_that_runs_ends_with_what_is_deleted(desk: Desk) -> None:
     call = await desk.call(1)
     export = await desk.made(call)

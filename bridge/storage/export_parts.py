@@ -132,13 +132,13 @@ def _part_of(row: sqlite3.Row) -> Part:
 
 async def total_bytes(store: SqliteStore, export_id: ExportId) -> int:
     """Of all its recordings that are there."""
-    ((size,),) = await store.select(_TOTAL_BYTES, text_in(export_id))
+    ((size,),) = await store.look_through(_TOTAL_BYTES, text_in(export_id))
     return int(size)
 
 
 async def deleted_parts(store: SqliteStore, export_id: ExportId) -> list[int]:
     """The numbers of its parts that are deleted now."""
-    return [row["number"] for row in await store.select(_DELETED, text_in(export_id))]
+    return [row["number"] for row in await store.look_through(_DELETED, text_in(export_id))]
 
 
 async def deleted_since(store: SqliteStore, export_id: ExportId, after: FactNumber, upto: FactNumber) -> list[int]:
@@ -183,7 +183,7 @@ class Recall:
 
     async def holding_deleted(self) -> list[Export]:
         """End those that hold any section that is deleted. Raises StoreError."""
-        return await self._end(await self._store.select(_HOLDS_DELETED))
+        return await self._end(await self._store.look_through(_HOLDS_DELETED))
 
     async def deleted_since(self, after: FactNumber, upto: FactNumber) -> list[Export]:
         """End those that hold a section that these facts tell of as deleted. Raises StoreError."""
@@ -191,22 +191,29 @@ class Recall:
 
     async def this(self, export: Export) -> bool:
         """End this one if it holds a section that is deleted; gives whether. Raises StoreError."""
-        return bool(await self._end(await self._store.select(_THIS_HOLDS_DELETED, text_in(export.id))))
+        return bool(await self._end(await self._store.look_through(_THIS_HOLDS_DELETED, text_in(export.id))))
 
     async def _end(self, found: Sequence[Sequence[str]]) -> list[Export]:
         ended = []
-        for (export_id,) in found:
-            export = await self._store.export(ExportId(export_id))
+        for export_id in [ExportId(row[0]) for row in found]:
             # One that is being made sees to it itself before it is finished.
-            if export is not None and export.status is ExportStatus.FINISHED:
-                ended.append(export.deleted(Reason.RECORDING_DELETED))
-        for export in ended:
-            await asyncio.to_thread(remove_zip, self._database, export.id, cut=True)
+            if await self._finished(export_id) is None:
+                continue
+            await asyncio.to_thread(remove_zip, self._database, export_id, cut=True)
+            # Asked again, as another process may have been quicker: then it has said so.
+            if (export := await self._finished(export_id)) is None:
+                continue
+            over = export.deleted(Reason.RECORDING_DELETED)
             await self._store.commit(
-                [PutExport(export), AppendFact(ended_fact(export, self._clock()))], rewrites=ending_parts(export.id)
+                [PutExport(over), AppendFact(ended_fact(over, self._clock()))], rewrites=ending_parts(over.id)
             )
-            log.warning("export-recalled", export=export.id, why="a recording in it was deleted")
+            log.warning("export-recalled", export=over.id, why="a recording in it was deleted")
+            ended.append(over)
         return ended
+
+    async def _finished(self, export_id: ExportId) -> Export | None:
+        export = await self._store.export(export_id)
+        return export if export is not None and export.status is ExportStatus.FINISHED else None
 
 
 def remove_zip(database: Path, export_id: ExportId, *, cut: bool = False) -> None:
