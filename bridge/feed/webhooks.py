@@ -1,6 +1,7 @@
 """All webhooks: set up by admins, each with a dispatcher of its own."""
 
 import asyncio
+import contextvars
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -255,7 +256,9 @@ class Webhooks:
     def _begin(self, webhook: Webhook, waiting: int) -> None:
         dispatcher = Dispatcher(webhook, self._sender(), self._around, self._disable, waiting)
         self._dispatchers[webhook.id] = dispatcher
-        self._tasks[webhook.id] = asyncio.create_task(dispatcher.run(), name=f"webhook {webhook.id}")
+        # Not of the request that sets it up: that one's id would stand in every line of the log about this webhook.
+        context = contextvars.Context()
+        self._tasks[webhook.id] = asyncio.create_task(dispatcher.run(), name=f"webhook {webhook.id}", context=context)
 
     async def _end(self, webhook_id: WebhookId, dispatcher: Dispatcher) -> None:
         task = self._tasks.pop(webhook_id)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 from standardwebhooks import Webhook as Verifier
 
 from bridge.core.errors import StoreError, WebhookStateError
@@ -158,6 +159,22 @@ async def test_gone_disables_at_once(receiver: Receiver) -> None:
         await until(lambda: bool(office.mails))
         assert office.webhooks.all[0].disabled_reason == "gone"
     assert receiver.asked == 1
+
+
+async def test_what_becomes_of_one_is_not_logged_as_the_request_that_set_it_up(receiver: Receiver) -> None:
+    said: list[dict[str, object]] = []
+
+    class Noting(Office):
+        async def _warn(self, subject: str, text: str) -> None:  # noqa: ARG002  # the dispatcher calls it
+            said.append(structlog.contextvars.get_contextvars())
+
+    receiver.status = 410
+    async with Noting() as office:
+        with structlog.contextvars.bound_contextvars(request_id="4711"):
+            await hook(office, receiver)
+        await office.happen(of_call("1.1"))
+        await until(lambda: bool(said))
+    assert said == [{}]
 
 
 async def test_one_that_no_admin_disabled_is_warned_of_until_it_is_enabled(receiver: Receiver) -> None:
