@@ -94,6 +94,10 @@ class Housekeeping:
         due = self._looked_through is None or now - self._looked_through >= _LOOK_THROUGH
         if due and self._well():
             await self._retention.tidy()
+            if self._keep.calls is not None:
+                # What calls were found by that were deleted stands in the index's older pieces.
+                await self._store.merge_search()
+                await self._erasing.clear()
             self._looked_through = now
 
     async def _delete(self) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from bridge.core.access import Role
 from bridge.core.erasure import Person
-from bridge.core.ids import Identity
+from bridge.core.ids import Identity, RecordId
 from bridge.core.records import FactKind
 from bridge.core.retention import Hold, Keeping, Target
 from bridge.core.settings import Settings
@@ -22,6 +22,7 @@ from bridge.storage.tokens import all_tokens
 from bridge.storage.turns import run_turn
 from bridge.tokens import new_token
 from tests.storage import kept
+from tests.storage.databases import asked
 from tests.storage.spools import DAY, House, house
 
 
@@ -234,6 +235,20 @@ async def test_calls_go_in_the_run_that_deletes_their_last_recording(here: House
     await finished_calls(here, timedelta(0))
     await keeping(here, calls=DAY).once()
     assert (await left(here), len(here.files())) == (1, 1)
+
+
+async def test_what_deleted_calls_were_found_by_is_out_of_the_index_within_a_day(here: House) -> None:
+    house = keeping(here, calls=10 * DAY)
+    await house.once()
+    for n in (1, 2, 3, 4):
+        here.now = kept.NOON + n * 9 * DAY
+        record_id = RecordId(f"{n}-1_{n}-2")
+        cdr = replace(kept.cdr(f"{n}.1", (record_id,)), started_at=here.now, ended_at=here.now)
+        await here.call(replace(cdr, source_name="Zacharias Quokka" if n == 1 else "Maier"))
+        await house.once()
+    # Two pieces hold it: the one that it was put into, and the one that says that it was taken out.
+    assert asked(here.database, "SELECT count(*) FROM cdrs") == [(2,)]
+    assert asked(here.database, "SELECT count(DISTINCT segid) FROM cdr_search_idx") == [(1,)]
 
 
 async def test_more_than_half_of_all_calls_are_not_deleted_but_said(here: House) -> None:

@@ -33,7 +33,7 @@ class Question:
 _LARGEST = 2**63 - 1
 _TELLING = 9
 """Of a text it is the last characters that an index is asked for: numbers begin alike by the hundred thousand."""
-_MERGE_PAGES = 200
+_MERGE_PAGES = 100
 _LEAST_CHANGES = 2
 
 _FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"

@@ -32,6 +32,8 @@ from bridge.storage.sqlite_errors import is_trouble, store_error
 from bridge.storage.values import Row, text_in, time_in
 
 _COMMITS_WAITING = 4096
+_MERGE_PAUSE_S = 0.05
+"""Longer than a step: who waits for SQLite's lock tries only now and then."""
 
 _Found = TypeVar("_Found")
 
@@ -313,12 +315,13 @@ class SqliteStore:
     async def merge_search(self) -> None:
         """Make one piece of the index that searches look into: what was taken out of it stands in its older pieces.
 
-        In steps, so that no commit waits long. Raises StoreError.
+        In steps with a pause after each, so that no commit waits long, another process's neither. Raises StoreError.
         """
         try:
             for pages in cdrs.merge_steps():
                 if not await self._writer._execute(cdrs.merge, self._writer._conn, pages):  # type: ignore[no-untyped-call]  # noqa: SLF001
                     return
+                await asyncio.sleep(_MERGE_PAUSE_S)
         except sqlite3.Error as error:
             raise store_error(error, self._path) from error
 

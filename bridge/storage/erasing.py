@@ -159,11 +159,13 @@ class Erasing:
             done += over
             await asyncio.sleep(pause_s)
         finished = done == len(calls) and await self._forget_elsewhere(erasure.person)
+        if done or finished:
+            # Before it counts as done: what a crash leaves here is looked at again.
+            await self._store.merge_search()
         if done or totals.count or finished:
             await self._note(erasure, totals, done, len(calls) - done, finished=finished)
         if not done and not finished:
             return Erased(totals, done, len(calls) - done, clean=True)
-        await self._store.merge_search()
         return Erased(totals, done, len(calls) - done, await self.clear())
 
     def _call_row(self, erasure: Erasure, call_id: CallId) -> Row:

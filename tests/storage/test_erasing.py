@@ -12,6 +12,7 @@ import pytest
 
 from bridge.core.cdrs import CdrFilter
 from bridge.core.erasure import Person
+from bridge.core.errors import StoreError
 from bridge.core.ids import CallId, ChannelName, Identity, Linkedid, RecordId, SectionKey, Uniqueid
 from bridge.core.kept import KeptCall, KeptChannel
 from bridge.core.people import UserFlags
@@ -93,6 +94,26 @@ async def test_no_search_finds_who_is_erased_nor_do_pieces_of_its_index_hold_it(
     assert (await here.store.cdrs(CdrFilter(number="_8877_"))).filtered == 0
     # What was taken out of one piece is noted in a later one, until they are made into one.
     assert asked(here.database, pieces) == [(1,)]
+
+
+async def test_a_request_is_not_done_before_the_person_is_out_of_the_index(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2):
+        await a_call(here, n)
+    await a_call(here, 3, "+4989123456", "Maier")
+
+    async def killed() -> None:
+        raise StoreError("killed", reason="locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.store, "merge_search", killed)
+        with pytest.raises(StoreError, match="killed"):
+            await erase(here, OUTSIDER)
+    (left,) = await here.erasing.pending()
+    assert (await here.erasing.work_off(left)).clean
+    assert asked(here.database, "SELECT count(DISTINCT segid) FROM cdr_search_idx") == [(1,)]
+    assert await here.erasing.pending() == []
 
 
 async def test_the_tombstone_says_who_why_and_how_much_and_is_found_again_by_who_knows_the_name(here: House) -> None:

@@ -156,6 +156,28 @@ INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type
     _all_agrees(path)
 
 
+async def test_between_the_steps_of_a_merge_others_find_the_database_free(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "recbridge.db"
+    free = []
+
+    async def pause(delay_s: float) -> None:
+        with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            free.append(delay_s)
+
+    monkeypatch.setattr("bridge.storage.cdrs._MERGE_PAGES", 1)
+    for n in range(9):
+        await store.commit([AddCdr(replace(kept.cdr(), source_name=f"{n}" * 999))])
+    monkeypatch.setattr("bridge.storage.database.asyncio.sleep", pause)
+    await store.merge_search()
+    monkeypatch.undo()
+    assert len(free) > 1
+    assert min(free) >= 0.05
+    assert asked(path, "SELECT count(DISTINCT segid) FROM cdr_search_idx") == [(1,)]
+
+
 def _all_agrees(path: Path) -> None:
     """What triggers keep is what the rows say."""
     with contextlib.closing(sqlite3.connect(path)) as database:
