@@ -456,6 +456,20 @@ async def test_the_daemon_sees_to_it_where_the_other_process_was_killed_before(d
         assert desk.zips() == [f"{other.id}.zip"]
 
 
+async def test_two_that_end_the_same_export_tell_of_it_once(desk: Desk) -> None:
+    call = await desk.call(1)
+    for _ in range(5):
+        await desk.made(call)
+    await desk.here.store.commit([PutSection(replace(call.sections[0], deleted_at=desk.here.now))])
+    async with house(desk.here.folder) as command:
+        await asyncio.gather(
+            *[one.retention.unlink(call.sections) for one in (desk.here, command)],
+            *[desk.here.retention.unlink(call.sections) for _ in range(3)],
+        )
+    ended = [one["status"] for one in await desk.facts(FactKind.EXPORT_ENDED)]
+    assert (ended.count("finished"), ended.count("deleted")) == (5, 5)
+
+
 async def test_a_start_sees_to_what_was_deleted_before(desk: Desk) -> None:
     call = await desk.call(1)
     export = await desk.made(call)

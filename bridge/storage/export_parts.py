@@ -16,6 +16,7 @@ from bridge.core.exports import Export, ExportId, ExportStatus, Part, Reason, Wa
 from bridge.core.ids import FactNumber, RecordId, RuleId, SectionKey
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.store import AppendFact, PutExport
+from bridge.storage import turns
 from bridge.storage.database import SqliteStore
 from bridge.storage.export_rows import Rewrites
 from bridge.storage.values import json_in, text_in, texts_in, time_out
@@ -196,24 +197,19 @@ class Recall:
     async def _end(self, found: Sequence[Sequence[str]]) -> list[Export]:
         ended = []
         for export_id in [ExportId(row[0]) for row in found]:
-            # One that is being made sees to it itself before it is finished.
-            if await self._finished(export_id) is None:
-                continue
-            await asyncio.to_thread(remove_zip, self._database, export_id, cut=True)
-            # Asked again, as another process may have been quicker: then it has said so.
-            if (export := await self._finished(export_id)) is None:
-                continue
-            over = export.deleted(Reason.RECORDING_DELETED)
-            await self._store.commit(
-                [PutExport(over), AppendFact(ended_fact(over, self._clock()))], rewrites=ending_parts(over.id)
-            )
+            async with turns.recall_turn(self._database):
+                export = await self._store.export(export_id)
+                # One that is being made sees to it itself before it is finished.
+                if export is None or export.status is not ExportStatus.FINISHED:
+                    continue
+                await asyncio.to_thread(remove_zip, self._database, export_id, cut=True)
+                over = export.deleted(Reason.RECORDING_DELETED)
+                await self._store.commit(
+                    [PutExport(over), AppendFact(ended_fact(over, self._clock()))], rewrites=ending_parts(over.id)
+                )
             log.warning("export-recalled", export=over.id, why="a recording in it was deleted")
             ended.append(over)
         return ended
-
-    async def _finished(self, export_id: ExportId) -> Export | None:
-        export = await self._store.export(export_id)
-        return export if export is not None and export.status is ExportStatus.FINISHED else None
 
 
 def remove_zip(database: Path, export_id: ExportId, *, cut: bool = False) -> None:

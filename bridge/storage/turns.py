@@ -29,6 +29,13 @@ async def batch_turn(database: Path, wait_s: float = BATCH_WAIT_S) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
+async def recall_turn(database: Path) -> AsyncIterator[None]:
+    """Be the only one who ends exports for what they hold, so that each is told of once. Raises StoreError."""
+    async with _turn(Path(f"{database}.exports.lock"), BATCH_WAIT_S):
+        yield
+
+
+@contextlib.asynccontextmanager
 async def _turn(path: Path, wait_s: float) -> AsyncIterator[None]:
     """The kernel takes the lock back however the process ends. The file belongs to the owner of its folder."""
     loop = asyncio.get_running_loop()
