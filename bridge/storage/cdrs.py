@@ -35,6 +35,10 @@ _TELLING = 9
 """Of a text it is the last characters that an index is asked for: numbers begin alike by the hundred thousand."""
 _MERGE_PAGES = 100
 _LEAST_CHANGES = 2
+_MERGE_SOME = (
+    "INSERT INTO cdr_search (cdr_search, rank) VALUES ('merge', 16)",
+    "INSERT INTO recording_search (recording_search, rank) VALUES ('merge', 16)",
+)
 
 _FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"
 _IN_A_NAME = re.compile(rf"[-0-9a-ftuwv_.]{{{NAME_PART},}}")
@@ -256,6 +260,18 @@ def merge_steps() -> Iterator[int]:
     """What `merge` is called with until it has nothing left to do: the first begins with all pieces."""
     yield -_MERGE_PAGES
     yield from itertools.repeat(_MERGE_PAGES)
+
+
+def merge_some(connection: sqlite3.Connection) -> None:
+    """A small step for both indexes, whose pieces would else become ever more."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _MERGE_SOME:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def merge(connection: sqlite3.Connection, pages: int) -> bool:

@@ -156,6 +156,26 @@ INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type
     _all_agrees(path)
 
 
+async def test_the_pieces_of_the_indexes_stay_few_without_a_commit_that_merges_them(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "recbridge.db"
+    indexes = ("cdr_search", "recording_search")
+    for index in indexes:
+        assert asked(path, f"SELECT v FROM {index}_config WHERE k = 'automerge'") == [(0,)]  # noqa: S608
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute(f"INSERT INTO {index} ({index}, rank) VALUES ('crisismerge', 1000)")  # noqa: S608
+    for n in range(1, 101):
+        record_id = RecordId(f"{n}_0")
+        await store.commit([PutSection(section(record_id)), call(record_id)])
+    await store.commit([PutSection(section(B))])
+    for index in indexes:
+        ((pieces,),) = asked(path, f"SELECT count(DISTINCT segid) FROM {index}_idx")  # noqa: S608
+        assert int(str(pieces)) < 50
+    assert (await store.cdrs(CdrFilter(search=recording_name(ONE, section(RecordId("1_0")))))).filtered == 1
+    _all_agrees(path)
+
+
 async def test_between_the_steps_of_a_merge_others_find_the_database_free(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
