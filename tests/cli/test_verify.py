@@ -34,7 +34,7 @@ def test_the_head_stands_alone_on_the_last_line(config: Path, capsys: Capture) -
     said = capsys.readouterr()
     *words, head = said.out.splitlines()
     assert head == str(head_at(config.parent, COUNT))
-    assert "9 facts, 13 personal values in them, 1 of these erased" in words
+    assert "9 facts, 16 personal values in them, 1 of these erased" in words
     assert "3 sections stored, 1 deleted; 2 files, 0.0 MB" in words
     assert said.err == ""
     assert verify(config, "--expect", head, "--from", head, "--expect", head) == 0
@@ -59,7 +59,7 @@ def test_programs_get_one_object(config: Path, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out) == {
         "ok": True,
         "facts": 9,
-        "personal": 13,
+        "personal": 16,
         "erased": 1,
         "sections": 3,
         "deleted": 1,
