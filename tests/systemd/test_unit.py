@@ -1,5 +1,6 @@
 """The unit, sysusers and tmpfiles files, by systemd's own tools; and the audio path under the unit's restrictions."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mail_server import MailServer
 from tests.systemd.conftest import missing
 from tests.systemd.sandbox import command, may_mount
 from tests.systemd.unit import UNIT, service, system_calls
@@ -124,6 +126,16 @@ def test_the_audio_path_works_under_the_units_restrictions(folder: Path, by: str
     assert seen.pop("modules") > 20
     assert len(seen.pop("sha256")) == 64
     assert seen == {"problem": None, "duration_s": 3.0, "served": 100, "facts": 1, "day_mode": "0o2770"}
+
+
+async def test_an_export_is_made_and_mailed_under_the_units_restrictions(folder: Path) -> None:
+    async with MailServer() as server:
+        words = ("tests.systemd.export_path", str(folder), str(server.port))
+        said = await asyncio.to_thread(confined, folder, *words)
+        assert "exit" not in said, said
+        assert (await server.next_mail())["To"] == "eve@example.org"
+    (made,) = (folder / "state" / "exports").iterdir()
+    assert made.suffix == ".zip"
 
 
 @pytest.mark.parametrize(
