@@ -1,5 +1,6 @@
 """Webhooks and their deliveries as rows, and back."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -91,6 +92,8 @@ ORDER BY fact DESC, part DESC LIMIT ?
 }
 _WAITING = "SELECT webhook, count(*) AS count FROM webhook_deliveries WHERE state = 'waiting' GROUP BY webhook"
 _LAST = (2**63 - 1, 0)
+_READS = 4
+"""Of the many that dispatchers have to do so many stand in the store's queue at once: the rest is for others."""
 
 _Statement = tuple[str, Sequence[Row]]
 
@@ -101,6 +104,7 @@ class SqliteWebhooks:
     def __init__(self, store: SqliteStore, systemname: str) -> None:
         self._store = store
         self._systemname = systemname
+        self._reads = asyncio.Semaphore(_READS)
 
     async def commit(self, changes: Sequence[WebhookChange], facts: Sequence[Fact] = ()) -> Sequence[NumberedFact]:
         """Keep these facts and then all changes, or nothing; on return they are on disk. Gives the facts, numbered."""
@@ -109,7 +113,8 @@ class SqliteWebhooks:
 
     async def facts_after(self, number: FactNumber, limit: int) -> Sequence[NumberedFact]:
         """Up to `limit` facts with a higher number, in order."""
-        return await self._store.facts_after(number, limit)
+        async with self._reads:
+            return await self._store.facts_after(number, limit)
 
     async def webhooks(self) -> Sequence[Webhook]:
         """All, oldest first."""
@@ -117,7 +122,8 @@ class SqliteWebhooks:
 
     async def due(self, webhook: WebhookId, limit: int) -> Sequence[Delivery]:
         """What waits for its time and for no other delivery, the next first."""
-        return [_delivery_of(row) for row in await self._store.select(_DUE, webhook, limit)]
+        async with self._reads:
+            return [_delivery_of(row) for row in await self._store.select(_DUE, webhook, limit)]
 
     async def delivery(self, key: DeliveryKey) -> Delivery | None:
         """One delivery."""

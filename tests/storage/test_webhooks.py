@@ -172,6 +172,24 @@ async def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "x.db").stat().st_mode) == 0o600  # the secrets are in it
 
 
+async def test_however_many_ask_at_once_others_can_still_read(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "recbridge.db", "pbx1")
+    webhooks = SqliteWebhooks(store, "pbx1")
+    asking = asyncio.gather(
+        *(webhooks.facts_after(FactNumber(0), 1) for _ in range(500)),
+        *(webhooks.due(ONE, 1) for _ in range(500)),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0)
+    try:
+        assert (await store.taken()).number == 0
+        assert not asking.done()
+        assert await asking == [[]] * 1000
+    finally:
+        await asking
+        await store.close()
+
+
 async def test_a_new_one_begins_after_the_newest_fact(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "x.db", "pbx1")
     webhooks = SqliteWebhooks(store, "pbx1")
