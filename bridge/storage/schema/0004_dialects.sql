@@ -17,8 +17,8 @@ CREATE TABLE exports (
 
 CREATE INDEX exports_asked ON exports (asked_at, id);
 
--- The recordings of exports, in the order of their zips; of a finished one those that are in it. They are not in the
--- JSON above, so that progress is a small row, and a deleted section finds the zips that hold it.
+-- The recordings of exports, in the order of their zips; of a finished one those that were not deleted before. They are
+-- not in the JSON above, so that progress is a small row, and a deleted section finds the zips that hold or name it.
 CREATE TABLE export_parts (
     export TEXT NOT NULL,
     number INTEGER NOT NULL,
