@@ -55,10 +55,16 @@ async def migrate(database: aiosqlite.Connection, path: Path, folder: Path = SCH
         log.warning("database-upgrade", database=str(path), schema_is=version, schema=newest, mb=size_mb, what=what)
         backup = await _back_up(database, path, version)
         log.info("database-backed-up", backup=str(backup))
-    for number in sorted(number for number in files if number > version):
-        await _apply(database, files[number], number)
-        if backup is not None:
-            log.info("database-schema", schema=number)
+    try:
+        for number in sorted(number for number in files if number > version):
+            await _apply(database, files[number], number)
+            if backup is not None:
+                log.info("database-schema", schema=number)
+    except BaseException:
+        # It is what the database still is: left behind at each start, such copies would fill the disk.
+        if backup is not None and await _number(database, "PRAGMA user_version") == version:
+            backup.unlink(missing_ok=True)
+        raise
     if backup is not None:
         log.info("database-upgraded", database=str(path), schema_was=version, schema=newest, backup=str(backup))
 
@@ -95,7 +101,8 @@ async def _back_up(database: aiosqlite.Connection, path: Path, version: int) -> 
         if await _number(database, "PRAGMA user_version") != version:
             await asyncio.to_thread(backup.unlink)
     except BaseException:
-        backup.unlink(missing_ok=True)
+        for rest in (backup, backup.with_name(f"{backup.name}-journal")):
+            rest.unlink(missing_ok=True)
         raise
     return backup
 

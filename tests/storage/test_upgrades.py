@@ -18,6 +18,7 @@ from bridge.storage.database import SqliteStore
 from bridge.storage.migrations import SCHEMA, migrate
 from tests.storage import kept
 from tests.storage.databases import NEWEST, apply, asked, backups, content, kept_facts, schema_of
+from tests.storage.mounted import can_mount, tmpfs
 
 NEXT = NEWEST + 1
 NOTE = f"""
@@ -180,8 +181,32 @@ async def test_a_migration_that_fails_changes_nothing(path: Path, schema: Path, 
         await apply(path, schema)
     assert asked(path, "PRAGMA user_version") == [(NEWEST,)]
     assert asked(path, "SELECT name FROM sqlite_master WHERE name = 'half'") == []
+    # A start that is tried every few seconds would fill the disk with them.
+    assert backups(path) == []
     await kept_facts(path, 1)
     assert asked(path, "SELECT count(*) FROM facts") == [(4,)]
+
+
+async def test_where_a_later_migration_fails_the_backup_of_what_was_first_stays(first: Path, schema: Path) -> None:
+    (schema / f"{NEXT:04}_broken.sql").write_text("CREATE TABLE half (a);")
+    with pytest.raises(StoreError):
+        await apply(first, schema)
+    assert asked(first, "PRAGMA user_version") == [(NEWEST,)]
+    assert len(backups(first)) == 1
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs the right to mount")
+async def test_a_backup_that_finds_no_room_leaves_nothing_of_itself(first: Path, tmp_path: Path) -> None:
+    asked_to_write(first, "UPDATE cdrs SET source_name = hex(zeroblob(2000000))")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with tmpfs(folder, 6 << 20):
+        path = Path(shutil.copy(first, folder / "recbridge.db"))
+        with pytest.raises(StoreError) as caught:
+            await kept_facts(path, 0)
+        assert caught.value.details["reason"] == "full"
+        assert asked(path, "PRAGMA user_version") == [(1,)]
+        assert [one.name for one in folder.iterdir() if ".bak" in one.name] == []
 
 
 async def test_numbers_that_stood_in_a_facts_data_can_be_erased_after_the_upgrade(tmp_path: Path) -> None:
