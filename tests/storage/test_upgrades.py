@@ -197,7 +197,14 @@ async def test_where_a_later_migration_fails_the_backup_of_what_was_first_stays(
 
 @pytest.mark.skipif(not can_mount(), reason="needs the right to mount")
 async def test_a_backup_that_finds_no_room_leaves_nothing_of_itself(first: Path, tmp_path: Path) -> None:
-    asked_to_write(first, "UPDATE cdrs SET source_name = hex(zeroblob(2000000))")
+    asked_to_write(
+        first,
+        """
+PRAGMA journal_mode = WAL;
+WITH RECURSIVE counted (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM counted WHERE value < 9000)
+INSERT INTO cdr_records (position, cdr, systemname, record_id) SELECT value, 1, 'pbx1', hex(zeroblob(100)) FROM counted;
+""",
+    )
     folder = tmp_path / "disk"
     folder.mkdir()
     with tmpfs(folder, 6 << 20):
