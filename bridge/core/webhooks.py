@@ -223,9 +223,9 @@ def again(delivery: Delivery, now: datetime) -> Delivery:
 
 
 def with_failure(failures: Sequence[datetime], policy: Policy, now: datetime) -> tuple[datetime, ...]:
-    """One more, and those that count no more left out."""
+    """One more, and those that count no more left out, or lie ahead because the clock was set back."""
     since = now - policy.failures_within
-    return (*(at for at in failures if at > since), now)[-policy.failures - 1 :]
+    return (*(at for at in failures if since < at <= now), now)[-policy.failures - 1 :]
 
 
 def too_many(failures: Sequence[datetime], policy: Policy) -> bool:

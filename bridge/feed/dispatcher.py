@@ -210,8 +210,9 @@ class Dispatcher:
         found = await self._around.store.due(self.webhook.id, _PAGE + parallel)
         now = self._around.clock()
         left = [one for one in found if one.order_key not in busy]
-        self._ready.extend(one for one in left if one.next_at is not None and one.next_at <= now)
-        later = [one.next_at for one in left if one.next_at is not None and one.next_at > now]
+        # What was not tried yet waits for no time: it is later than now only where the clock was set back.
+        self._ready.extend(one for one in left if one.next_at is not None and (one.next_at <= now or one.attempts == 0))
+        later = [one.next_at for one in left if one.next_at is not None and one.next_at > now and one.attempts > 0]
         return max(0.0, (later[0] - now).total_seconds()) if later else None
 
     def _begin(self, group: asyncio.TaskGroup) -> None:

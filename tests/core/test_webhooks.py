@@ -125,6 +125,12 @@ def test_more_than_50_failures_in_30_minutes_are_too_many() -> None:
         assert len(slow) <= POLICY.failures + 1
 
 
+def test_failures_of_before_the_clock_was_set_back_do_not_count() -> None:
+    policy = Policy()
+    failures = tuple(NOON + timedelta(hours=1) for _ in range(policy.failures))
+    assert with_failure(failures, policy, NOON) == (NOON,)
+
+
 def test_enabled_again_it_has_no_failures_and_its_old_cursor() -> None:
     bad = replace(HOOK, cursor=FactNumber(9), failures=(NOON,))
     off = disabled(bad, "too-many-failures", NOON)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bridge.core.access import Reader, Role
 from bridge.core.ids import CallId, Identity
@@ -56,6 +56,7 @@ class Office:
     allow_private: bool = True
     mails: list[tuple[str, str]] = field(default_factory=list)
     warn_error: Exception | None = None
+    ahead: timedelta = timedelta(0)
     kept: WebhookStore = field(init=False)
     all: Sequence[Webhook] = ()
     hub: Hub = field(init=False)
@@ -73,7 +74,7 @@ class Office:
             hub=self.hub,
             formats=FORMATS,
             project_id="pbx1",
-            clock=lambda: datetime.now(UTC),
+            clock=lambda: datetime.now(UTC) + self.ahead,
             jitter=random.random,
             publish=self.hub.publish,
             warn=self._warn,

@@ -387,6 +387,18 @@ async def test_where_archives_go_delays_nothing_of_the_call_itself(receiver: Rec
     await archives.stop()
 
 
+async def test_a_clock_that_is_set_back_holds_up_nothing_new(receiver: Receiver) -> None:
+    receiver.hang = asyncio.Event()
+    async with Office(policy=hasty(parallel=1), ahead=timedelta(minutes=4)) as office:
+        webhook = await hook(office, receiver)
+        await office.happen(of_call("1.1", 1), of_call("1.2", 2))
+        await until(lambda: receiver.hanging == 1)
+        office.ahead = timedelta(0)
+        await office.webhooks.change(webhook.id, ROOT, url=receiver.url)  # it looks again what is due
+        receiver.hang.set()
+        await until(lambda: numbers(receiver) == [1, 2])
+
+
 async def test_a_removed_one_gets_nothing_more(receiver: Receiver) -> None:
     receiver.hang = asyncio.Event()
     async with Office() as office:
