@@ -39,7 +39,7 @@ INSERT INTO webhook_deliveries
 SELECT :webhook, :fact, :part, CAST(:systemname AS TEXT), CAST(:order_key AS TEXT), CAST(:name AS TEXT), :at, :state,
        :attempts,
        CASE WHEN EXISTS (
-           SELECT 1 FROM webhook_deliveries
+           SELECT 1 FROM webhook_deliveries INDEXED BY webhook_deliveries_in_order
            WHERE webhook = :webhook AND order_key = CAST(:order_key AS TEXT) AND state = 'waiting'
        ) THEN NULL ELSE :at END,
        :status, CAST(:error AS TEXT), :ended_at
@@ -55,12 +55,12 @@ WHERE webhook = :webhook AND fact = :fact AND part = :part
 _NEXT_IN_ORDER = """
 UPDATE webhook_deliveries SET next_at = :ended_at
 WHERE webhook = :webhook AND (fact, part) = (
-    SELECT fact, part FROM webhook_deliveries
-    WHERE webhook = :webhook AND order_key = CAST(:order_key AS TEXT) AND state = 'waiting'
+    SELECT fact, part FROM webhook_deliveries INDEXED BY webhook_deliveries_in_order
+    WHERE webhook = :webhook AND order_key = CAST(:order_key AS TEXT) AND state = 'waiting' AND next_at IS NULL
     ORDER BY fact, part LIMIT 1
 ) AND NOT EXISTS (
-    SELECT 1 FROM webhook_deliveries
-    WHERE webhook = :webhook AND order_key = CAST(:order_key AS TEXT) AND state = 'waiting' AND next_at IS NOT NULL
+    SELECT 1 FROM webhook_deliveries INDEXED BY webhook_deliveries_in_order
+    WHERE webhook = :webhook AND order_key = CAST(:order_key AS TEXT) AND state = 'waiting' AND next_at >= 0
 )
 """
 _WAKE = "UPDATE webhook_deliveries SET next_at = :at WHERE webhook = :id AND next_at > :at"

@@ -1,8 +1,10 @@
 """Webhooks and deliveries: as they were kept, in SQLite as in memory, and in order for each call."""
 
 import asyncio
+import sqlite3
 import stat
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -213,3 +215,16 @@ async def test_what_is_due_and_what_is_listed_is_found_without_looking_through_a
         assert any("SEARCH" in line for line in plan), plan
         assert not any("TEMP B-TREE" in line for line in plan), plan
     await store.close()
+
+
+async def test_what_stands_in_order_is_found_without_looking_through_all_that_waits(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "x.db", "pbx1")
+    await store.close()
+    row = sql._delivery_row(delivery(1), "pbx1")
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database:
+        for statement in (sql._ADD_DELIVERY, sql._NEXT_IN_ORDER):
+            plan = [detail for *_, detail in database.execute(f"EXPLAIN QUERY PLAN {statement}", row)]
+            searches = [line for line in plan if line.startswith("SEARCH webhook_deliveries")]
+            assert searches
+            assert not any(line.endswith("(webhook=?)") for line in searches), plan
+            assert not any("TEMP B-TREE" in line for line in plan), plan

@@ -213,7 +213,7 @@ CREATE TABLE webhook_deliveries (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook, next_at, fact, part) WHERE next_at IS NOT NULL;
-CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (webhook, order_key, fact, part)
+CREATE INDEX webhook_deliveries_in_order ON webhook_deliveries (webhook, order_key, next_at, fact, part)
 WHERE state = 'waiting';
 CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (state, ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_given_up ON webhook_deliveries (webhook, fact, part) WHERE state = 'given-up';
