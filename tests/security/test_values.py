@@ -37,6 +37,8 @@ SENT = {
     "ActionID", "Action", "Username", "Secret", "Events", "EventMask", "Operation", "Filter", "MatchCriteria",
     "Channel", "File", "Options", "Variable", "Value", "Variables", "Command", "BridgeUniqueid", "MixMonitorID",
 }  # fmt: skip
+ASKING = {"Ping", "Login", "PJSIPShowContacts", "Getvar"}
+"""Actions that change nothing; those of the session that asks for phones among them."""
 
 
 def nasty(shell: str) -> list[str]:
@@ -200,10 +202,10 @@ async def test_no_value_leaves_its_place(daemon: Daemon, fake: FakeAsterisk, tmp
     ) as response:
         assert response.status == 200, await response.text()
     sent = fake.actions[actions:]
-    assert next(action.name for action in sent if action.name != "Ping") == "MixMonitor"
+    assert next(action.name for action in sent if action.name not in ASKING) == "MixMonitor"
     assert {name for action in fake.actions for name, _ in action.headers} <= SENT
     assert CANARY not in str(fake.actions)
-    assert not {action.name for action in sent} - {"MixMonitor", "Ping", "Command", "StopMixMonitor"}
+    assert not {action.name for action in sent} - {"MixMonitor", "Command", "StopMixMonitor"} - ASKING
     (start,) = (action for action in sent if action.name == "MixMonitor")
     assert start.get("Channel") in {"1700000000.1", "1700000000.2"}
     assert start.get("File").startswith(f"{daemon.spool}/20")

@@ -19,6 +19,7 @@ from bridge.core.people import UserFlags
 from bridge.core.records import Cdr, Fact, FactKind, JournalEntry, SectionState
 from bridge.core.retention import Hold, Target
 from bridge.core.store import AppendFact, EndCall, PutCall, PutDemand, PutHold, PutPause, PutUserFlags
+from bridge.storage import database
 from bridge.storage.erasing import Erased, digest
 from bridge.storage.verify import verify
 from tests.storage import kept
@@ -84,7 +85,10 @@ async def test_of_somebody_outside_nothing_is_left_in_the_files(here: House) -> 
     assert await here.erasing.pending() == []
 
 
-async def test_no_search_finds_who_is_erased_nor_do_pieces_of_its_index_hold_it(here: House) -> None:
+async def test_no_search_finds_who_is_erased_nor_do_pieces_of_its_index_hold_it(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_MERGE_EVERY", 1000)  # else some may be one already
     for n in range(1, 9):
         await a_call(here, n, *(("+4989123456", "Maier") if n % 2 else (NUMBER, NAME)))
     pieces = "SELECT count(DISTINCT segid) FROM cdr_search_idx"
