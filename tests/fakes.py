@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.errors import StoreError
 from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
@@ -327,30 +326,13 @@ class MemoryStore:
         self._check()
         return next((one for one in self._kept_cdrs() if one.number == number), None)
 
-    async def cdrs(
-        self,
-        wanted: CdrFilter,
-        *,
-        visible_to: Sequence[Identity] | None = None,
-        order: CdrOrder = CdrOrder.START,
-        newest_first: bool = True,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> CdrPage:
+    async def cdrs(self, query: CdrQuery) -> CdrPage:
         self._check()
-        return cdr_model.page(
-            self._kept_cdrs(),
-            wanted,
-            visible_to=visible_to,
-            order=order,
-            newest_first=newest_first,
-            limit=limit,
-            offset=offset,
-        )
+        return cdr_model.page(self._kept_cdrs(), query)
 
-    async def cdr_numbers(self, wanted: CdrFilter, **how: Any) -> CdrNumbers:
-        page = await self.cdrs(wanted, **how)
-        most = max((len(cdr_model.recordings_heard(one, wanted.heard_by)) for one in page.items), default=0)
+    async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
+        page = await self.cdrs(query)
+        most = max((len(cdr_model.recordings_heard(one, query.wanted.heard_by)) for one in page.items), default=0)
         return CdrNumbers([one.number for one in page.items], most, page.total, page.filtered)
 
     async def exports(self) -> Sequence[Export]:

@@ -8,7 +8,7 @@ from hashlib import sha1
 from typing import NewType
 from uuid import UUID
 
-from bridge.core.ids import Identity, RecordId, SectionKey
+from bridge.core.ids import Identity, SectionKey
 from bridge.core.records import CallStatus, Cdr, Section
 
 CdrNumber = NewType("CdrNumber", int)
@@ -93,17 +93,28 @@ class CdrFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class CdrQuery:
+    """A part of the sorted list of what `wanted` finds; `limit` None is all of it.
+
+    `visible_to` None means all calls, else those that one of them took part in. Calls of one value of `order` come by
+    their numbers, in the same direction; a value that is missing is below all others.
+    """
+
+    wanted: CdrFilter
+    visible_to: Sequence[Identity] | None = None
+    order: CdrOrder = CdrOrder.START
+    newest_first: bool = True
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class KeptCdr:
     """A finished call as it is kept, with its number and what was recorded of it, in the order of the beginnings."""
 
     number: CdrNumber
     cdr: Cdr
     sections: tuple[Section, ...]
-
-    @property
-    def records(self) -> tuple[RecordId, ...]:
-        """The records that it wrote into."""
-        return self.cdr.record_ids
 
 
 @dataclass(frozen=True, slots=True)

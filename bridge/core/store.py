@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol, get_args
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.exports import Export, ExportId
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
@@ -295,31 +295,10 @@ class Store(Protocol):
     async def cdr(self, number: CdrNumber) -> KeptCdr | None:
         """One finished call."""
 
-    async def cdrs(
-        self,
-        wanted: CdrFilter,
-        *,
-        visible_to: Sequence[Identity] | None = None,
-        order: CdrOrder = CdrOrder.START,
-        newest_first: bool = True,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> CdrPage:
-        """A page of the finished calls that `wanted` finds; `visible_to` None means all, else those one of them took
-        part in. `total` counts what is visible, blocked calls too, `filtered` what of it is found. Calls of one value
-        of `order` come by their numbers, in the same direction; a value that is missing is below all others.
-        """
+    async def cdrs(self, query: CdrQuery) -> CdrPage:
+        """A page of finished calls. `total` counts what is visible, blocked calls too, `filtered` what is found."""
 
-    async def cdr_numbers(
-        self,
-        wanted: CdrFilter,
-        *,
-        visible_to: Sequence[Identity] | None = None,
-        order: CdrOrder = CdrOrder.START,
-        newest_first: bool = True,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> CdrNumbers:
+    async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
         """The numbers of what `cdrs` would give, all as of one moment."""
 
     async def exports(self) -> Sequence[Export]:

@@ -5,10 +5,10 @@ import re
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
-from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, CdrQuery, KeptCdr
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Section
 from bridge.storage import accounts, hearing, rows
@@ -16,19 +16,6 @@ from bridge.storage.folding import folded, phrase
 from bridge.storage.hearing import Condition, encodable, marks
 from bridge.storage.statements import SECTIONS
 from bridge.storage.values import json_in, time_in
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What `Store.cdrs` is asked."""
-
-    wanted: CdrFilter
-    visible_to: Sequence[Identity] | None
-    order: CdrOrder
-    newest_first: bool
-    limit: int | None
-    offset: int
-
 
 _LARGEST = 2**63 - 1
 _TELLING = 9
@@ -92,29 +79,29 @@ SELECT identity FROM known WHERE identity IS NOT NULL
 """
 
 
-def page_of(condition: Condition, asked: Question) -> tuple[str, list[object]]:
+def page_of(condition: Condition, query: CdrQuery) -> tuple[str, list[object]]:
     """The statement for a page of what fits, and its values."""
     where, values = condition
-    way = "DESC" if asked.newest_first else "ASC"
-    by = f"ORDER BY {_ORDERS[asked.order]} {way}, cdrs.id {way}"
+    way = "DESC" if query.newest_first else "ASC"
+    by = f"ORDER BY {_ORDERS[query.order]} {way}, cdrs.id {way}"
     found = f"SELECT id AS found FROM cdrs WHERE {where} {by} LIMIT ? OFFSET ?"
     sql = f"SELECT cdrs.*, {_LISTS} FROM ({found}) JOIN cdrs ON cdrs.id = found {by}"
-    return sql, [*values, *_part(asked)]
+    return sql, [*values, *_part(query)]
 
 
-def numbers_of(condition: Condition, asked: Question) -> tuple[str, list[object]]:
+def numbers_of(condition: Condition, query: CdrQuery) -> tuple[str, list[object]]:
     """The statement for the numbers alone of what fits, each with how many recordings there are, and its values."""
     where, values = condition
-    way = "DESC" if asked.newest_first else "ASC"
-    heard, hears = hearing.counted(asked.wanted.heard_by)
-    sql = f"SELECT id, {heard} AS recordings FROM cdrs WHERE {where} ORDER BY {_ORDERS[asked.order]} {way}, id {way}"
-    return f"{sql} LIMIT ? OFFSET ?", [*hears, *values, *_part(asked)]
+    way = "DESC" if query.newest_first else "ASC"
+    heard, hears = hearing.counted(query.wanted.heard_by)
+    sql = f"SELECT id, {heard} AS recordings FROM cdrs WHERE {where} ORDER BY {_ORDERS[query.order]} {way}, id {way}"
+    return f"{sql} LIMIT ? OFFSET ?", [*hears, *values, *_part(query)]
 
 
-def _part(asked: Question) -> tuple[int, int]:
+def _part(query: CdrQuery) -> tuple[int, int]:
     """Limit and offset."""
-    most = _LARGEST if asked.limit is None else min(max(asked.limit, 0), _LARGEST)
-    return most, min(max(asked.offset, 0), _LARGEST)
+    most = _LARGEST if query.limit is None else min(max(query.limit, 0), _LARGEST)
+    return most, min(max(query.offset, 0), _LARGEST)
 
 
 def filtered(
@@ -281,30 +268,30 @@ def merge(connection: sqlite3.Connection, pages: int) -> bool:
     return connection.total_changes - before >= _LEAST_CHANGES
 
 
-def answer(connection: sqlite3.Connection, asked: Question) -> CdrPage:
+def answer(connection: sqlite3.Connection, query: CdrQuery) -> CdrPage:
     """A page and its counts as of one moment. Blocks: call it in the connection's thread."""
-    condition = fits(asked.wanted, asked.visible_to)
+    condition = fits(query.wanted, query.visible_to)
     connection.execute("BEGIN")
     try:
-        found = connection.execute(*page_of(condition, asked)).fetchall()
+        found = connection.execute(*page_of(condition, query)).fetchall()
         items = with_recordings(connection, found)
-        ((many,),) = connection.execute(*filtered(asked.wanted, asked.visible_to, condition))
-        ((of,),) = connection.execute(*total(asked.visible_to))
+        ((many,),) = connection.execute(*filtered(query.wanted, query.visible_to, condition))
+        ((of,),) = connection.execute(*total(query.visible_to))
     finally:
         connection.execute("COMMIT")
     return CdrPage(items, of, many)
 
 
-def numbers(connection: sqlite3.Connection, asked: Question) -> CdrNumbers:
+def numbers(connection: sqlite3.Connection, query: CdrQuery) -> CdrNumbers:
     """All numbers and their counts as of one moment. Blocks: call it in the connection's thread."""
-    condition, found, most = fits(asked.wanted, asked.visible_to), array("q"), 0
+    condition, found, most = fits(query.wanted, query.visible_to), array("q"), 0
     connection.execute("BEGIN")
     try:
-        for number, recordings in connection.execute(*numbers_of(condition, asked)):
+        for number, recordings in connection.execute(*numbers_of(condition, query)):
             found.append(number)
             most = max(most, recordings)
-        ((many,),) = connection.execute(*filtered(asked.wanted, asked.visible_to, condition))
-        ((of,),) = connection.execute(*total(asked.visible_to))
+        ((many,),) = connection.execute(*filtered(query.wanted, query.visible_to, condition))
+        ((of,),) = connection.execute(*total(query.visible_to))
     finally:
         connection.execute("COMMIT")
     return CdrNumbers(cast("Sequence[CdrNumber]", found), most, of, many)

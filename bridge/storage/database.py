@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrNumbers, CdrOrder, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
 from bridge.core.exports import Export, ExportId
@@ -269,33 +269,13 @@ class SqliteStore:
         """One finished call."""
         return await self._ask(self._searcher, lambda connection: cdrs.one(connection, number))
 
-    async def cdrs(
-        self,
-        wanted: CdrFilter,
-        *,
-        visible_to: Sequence[Identity] | None = None,
-        order: CdrOrder = CdrOrder.START,
-        newest_first: bool = True,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> CdrPage:
-        """A page of the finished calls that `wanted` finds, and how many there are."""
-        asked = cdrs.Question(wanted, visible_to, order, newest_first, limit, offset)
-        return await self._ask(self._searcher, lambda connection: cdrs.answer(connection, asked))
+    async def cdrs(self, query: CdrQuery) -> CdrPage:
+        """A page of the finished calls that are found, and how many there are."""
+        return await self._ask(self._searcher, lambda connection: cdrs.answer(connection, query))
 
-    async def cdr_numbers(
-        self,
-        wanted: CdrFilter,
-        *,
-        visible_to: Sequence[Identity] | None = None,
-        order: CdrOrder = CdrOrder.START,
-        newest_first: bool = True,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> CdrNumbers:
-        """The numbers of the finished calls that `wanted` finds, and how many there are."""
-        asked = cdrs.Question(wanted, visible_to, order, newest_first, limit, offset)
-        return await self._ask(self._searcher, lambda connection: cdrs.numbers(connection, asked))
+    async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
+        """The numbers of the finished calls that are found, and how many there are."""
+        return await self._ask(self._searcher, lambda connection: cdrs.numbers(connection, query))
 
     async def exports(self) -> Sequence[Export]:
         """All that are kept, oldest first."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, KeptCdr, recording_name
+from bridge.core.cdrs import NAME_PART, CdrFilter, CdrNumber, CdrOrder, CdrPage, CdrQuery, KeptCdr, recording_name
 from bridge.core.ids import Identity
 from bridge.core.records import CallStatus, Cdr, Section, SectionState
 
@@ -121,23 +121,15 @@ def _value(order: CdrOrder, cdr: Cdr) -> Any:
     }[order]
 
 
-def page(
-    calls: Sequence[KeptCdr],
-    wanted: CdrFilter,
-    *,
-    visible_to: Sequence[Identity] | None = None,
-    order: CdrOrder = CdrOrder.START,
-    newest_first: bool = True,
-    limit: int | None = None,
-    offset: int = 0,
-) -> CdrPage:
+def page(calls: Sequence[KeptCdr], query: CdrQuery) -> CdrPage:
     """What `bridge.core.store.Store.cdrs` answers, all calls given in the order of their numbers."""
+    wanted, visible_to = query.wanted, query.visible_to
     visible = [one for one in calls if visible_to is None or set(visible_to) & set(one.cdr.participants)]
     found = [one for one in visible if fits(wanted, one)]
     if wanted.distinct_peer:
         last = _last_with_peers(calls, wanted.identities if wanted.identities is not None else visible_to)
         found = [one for one in found if one.number in last]
-    found.sort(key=lambda one: (_value(order, one.cdr), one.number), reverse=newest_first)
-    start = max(offset, 0)
-    end = None if limit is None else start + max(limit, 0)
+    found.sort(key=lambda one: (_value(query.order, one.cdr), one.number), reverse=query.newest_first)
+    start = max(query.offset, 0)
+    end = None if query.limit is None else start + max(query.limit, 0)
     return CdrPage(found[start:end], len(visible), len(found))

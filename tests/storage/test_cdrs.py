@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrPage, CdrQuery
 from bridge.core.ids import CallId, Identity, RecordId, RuleId
 from bridge.core.records import CallStatus, SectionState
 from bridge.core.store import AddCdr, Change, PutSection, Store
@@ -121,25 +121,22 @@ _filters = st.sets(st.sampled_from(sorted(_conditions)), max_size=2).flatmap(
         CdrFilter, heard_by=st.none() | _wanted_users, **{name: _conditions[name] for name in sorted(names)}
     )
 )
-_questions = st.fixed_dictionaries(
-    {},
-    optional={
-        "visible_to": st.none() | st.just(("alice", "bob")) | _wanted_users,
-        "order": st.sampled_from(CdrOrder),
-        "newest_first": st.booleans(),
-        "limit": st.sampled_from([None, 0, 2, 3, 2**70]),
-        "offset": st.sampled_from([0, 0, 1, 2**70]),
-    },
+_queries = st.builds(
+    CdrQuery,
+    _filters,
+    visible_to=st.none() | st.just(("alice", "bob")) | _wanted_users,
+    order=st.sampled_from(CdrOrder),
+    newest_first=st.booleans(),
+    limit=st.sampled_from([None, 0, 2, 3, 2**70]),
+    offset=st.sampled_from([0, 0, 1, 2**70]),
 )
 
 
-async def _answers(
-    store: Store, commits: Sequence[Sequence[Change]], asked: Sequence[tuple[CdrFilter, dict[str, object]]]
-) -> list[object]:
+async def _answers(store: Store, commits: Sequence[Sequence[Change]], asked: Sequence[CdrQuery]) -> list[object]:
     for changes in commits:
         await store.commit(changes)
-    pages = [await store.cdrs(wanted, **question) for wanted, question in asked]  # type: ignore[arg-type]
-    lists = [await store.cdr_numbers(wanted, **question) for wanted, question in asked]  # type: ignore[arg-type]
+    pages = [await store.cdrs(query) for query in asked]
+    lists = [await store.cdr_numbers(query) for query in asked]
     return [
         *(replace(one, numbers=list(one.numbers)) for one in lists),
         *(CdrPage(list(page.items), page.total, page.filtered) for page in pages),
@@ -151,11 +148,9 @@ async def _answers(
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(some_changes, min_size=1, max_size=3),
-    st.lists(st.tuples(_filters, _questions), min_size=4, max_size=12),
+    st.lists(_queries, min_size=4, max_size=12),
 )
-def test_what_is_found_is_what_looking_at_each_call_finds(
-    commits: list[list[Change]], asked: list[tuple[CdrFilter, dict[str, object]]]
-) -> None:
+def test_what_is_found_is_what_looking_at_each_call_finds(commits: list[list[Change]], asked: list[CdrQuery]) -> None:
     async def compare() -> None:
         with TemporaryDirectory() as folder:
             store = await SqliteStore.open(Path(folder) / "recbridge.db", "pbx1")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.cdrs import CdrFilter
+from bridge.core.cdrs import CdrFilter, CdrQuery
 from bridge.core.erasure import Person
 from bridge.core.errors import StoreError
 from bridge.core.ids import CallId, ChannelName, Identity, Linkedid, RecordId, SectionKey, Uniqueid
@@ -94,8 +94,9 @@ async def test_no_search_finds_who_is_erased_nor_do_pieces_of_its_index_hold_it(
     pieces = "SELECT count(DISTINCT segid) FROM cdr_search_idx"
     assert asked(here.database, pieces) == [(8,)]
     await erase(here, OUTSIDER)
-    assert [(await here.store.cdrs(CdrFilter(search=text))).filtered for text in ("quokka", "maier")] == [0, 4]
-    assert (await here.store.cdrs(CdrFilter(number="_8877_"))).filtered == 0
+    found = [await here.store.cdrs(CdrQuery(CdrFilter(search=text))) for text in ("quokka", "maier")]
+    assert [page.filtered for page in found] == [0, 4]
+    assert (await here.store.cdrs(CdrQuery(CdrFilter(number="_8877_")))).filtered == 0
     # What was taken out of one piece is noted in a later one, until they are made into one.
     assert asked(here.database, pieces) == [(1,)]
 

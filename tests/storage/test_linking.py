@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.cdrs import CdrFilter, CdrNumber, KeptCdr, recording_name
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery, KeptCdr, recording_name
 from bridge.core.ids import CallId, Identity, RecordId, SectionKey
 from bridge.core.records import CallStatus, Section, SectionState
 from bridge.core.store import AddCdr, Change, PutSection
@@ -59,10 +59,10 @@ async def test_the_sections_of_joined_calls_belong_to_their_one_cdr_in_the_order
 
 async def test_a_section_that_is_kept_after_its_call_belongs_to_it(store: SqliteStore) -> None:
     await store.commit([call(A)])
-    assert (await store.cdrs(CdrFilter(recorded=True))).filtered == 0
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=True)))).filtered == 0
     await store.commit([PutSection(section())])
     assert await keys(store, ONE) == [section().key]
-    assert (await store.cdrs(CdrFilter(recorded=True))).filtered == 1
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=True)))).filtered == 1
 
 
 async def test_what_was_asked_for_after_a_call_belongs_to_the_next_of_that_name(store: SqliteStore) -> None:
@@ -78,24 +78,24 @@ async def test_a_recording_is_what_holds_audio(store: SqliteStore, state: Sectio
     recording = state in {SectionState.CLOSED, SectionState.STORED}
     await store.commit([PutSection(section(state=SectionState.RECORDING)), call(A), PutSection(section(state=state))])
     assert bool(await keys(store, ONE)) is recording
-    assert (await store.cdrs(CdrFilter(recorded=True))).filtered == recording
-    assert (await store.cdrs(CdrFilter(recorded=False))).filtered == (not recording)
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=True)))).filtered == recording
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=False)))).filtered == (not recording)
 
 
 async def test_a_deleted_recording_was_one(store: SqliteStore) -> None:
     await store.commit([PutSection(section()), call(A)])
     await store.commit([PutSection(section(deleted_at=kept.NOON))])
     assert await keys(store, ONE) == [section().key]
-    assert (await store.cdrs(CdrFilter(recorded=True))).filtered == 1
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=True)))).filtered == 1
 
 
 async def test_a_recording_whose_file_turns_out_to_be_none_is_not_found_any_more(store: SqliteStore) -> None:
     await store.commit([PutSection(section(state=SectionState.CLOSED)), call(A)])
     name = recording_name(ONE, section())
-    assert (await store.cdrs(CdrFilter(search=name))).filtered == 1
+    assert (await store.cdrs(CdrQuery(CdrFilter(search=name)))).filtered == 1
     await store.commit([PutSection(section(state=SectionState.FAILED))])
-    assert (await store.cdrs(CdrFilter(search=name))).filtered == 0
-    assert (await store.cdrs(CdrFilter(recorded=True))).filtered == 0
+    assert (await store.cdrs(CdrQuery(CdrFilter(search=name)))).filtered == 0
+    assert (await store.cdrs(CdrQuery(CdrFilter(recorded=True)))).filtered == 0
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(10), slice(11, 30), slice(-40, -4), slice(-12, None)])
@@ -103,12 +103,12 @@ async def test_any_part_of_a_file_name_finds_its_call(store: SqliteStore, part: 
     await store.commit([PutSection(section()), call(A), call(B)])
     name = recording_name(ONE, section())[part]
     for text in (name, name.upper()):
-        assert [one.number for one in (await store.cdrs(CdrFilter(search=text))).items] == [ONE]
+        assert [one.number for one in (await store.cdrs(CdrQuery(CdrFilter(search=text)))).items] == [ONE]
 
 
 async def test_digits_that_every_file_name_has_find_calls_alone(store: SqliteStore) -> None:
     await store.commit([PutSection(section()), AddCdr(replace(kept.cdr(record_ids=(A,)), call_id=CallId("1.1")))])
-    assert (await store.cdrs(CdrFilter(search="202"))).filtered == 0
+    assert (await store.cdrs(CdrQuery(CdrFilter(search="202")))).filtered == 0
 
 
 async def test_an_upgrade_links_marks_counts_and_indexes_what_is_there(tmp_path: Path) -> None:
@@ -132,21 +132,25 @@ INSERT INTO sections (systemname, record_id, rule_id, file, call_id, state, type
         )
     store = await SqliteStore.open(path, "pbx1")
     try:
-        page = await store.cdrs(CdrFilter())
+        page = await store.cdrs(CdrQuery(CdrFilter()))
         assert [(one.number, one.cdr.status, len(one.sections)) for one in page.items] == [
             (4, CallStatus.UNKNOWN, 0),
             (1, CallStatus.ANSWERED, 1),
         ]
         first = page.items[1]
         name = recording_name(first.number, first.sections[0])
-        found = {text: (await store.cdrs(CdrFilter(search=text))).items for text in ("bob", "m\udcfc", "alice", name)}
+        found = {
+            text: (await store.cdrs(CdrQuery(CdrFilter(search=text)))).items
+            for text in ("bob", "m\udcfc", "alice", name)
+        }
         assert {text: [one.number for one in items] for text, items in found.items()} == {
             "bob": [4],
             "m\udcfc": [1],
             "alice": [1],
             name: [1],
         }
-        assert [(await store.cdrs(CdrFilter(recorded=recorded))).filtered for recorded in (True, False)] == [1, 1]
+        pages = [await store.cdrs(CdrQuery(CdrFilter(recorded=recorded))) for recorded in (True, False)]
+        assert [page.filtered for page in pages] == [1, 1]
         await store.commit([AddCdr(kept.cdr())])
         assert isinstance(await store.cdr(CdrNumber(5)), KeptCdr)
         assert list(await store.identities()) == [Identity("alice")]
@@ -172,7 +176,7 @@ async def test_the_pieces_of_the_indexes_stay_few_without_a_commit_that_merges_t
     for index in indexes:
         ((pieces,),) = asked(path, f"SELECT count(DISTINCT segid) FROM {index}_idx")  # noqa: S608
         assert int(str(pieces)) < 50
-    assert (await store.cdrs(CdrFilter(search=recording_name(ONE, section(RecordId("1_0")))))).filtered == 1
+    assert (await store.cdrs(CdrQuery(CdrFilter(search=recording_name(ONE, section(RecordId("1_0"))))))).filtered == 1
     _all_agrees(path)
 
 

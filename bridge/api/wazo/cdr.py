@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -12,9 +13,9 @@ from bridge.api.wazo import cdr_csv, pages
 from bridge.api.wazo.cdr_fields import CdrView
 from bridge.api.wazo.errors import CdrNotFoundError, MissingAccessError
 from bridge.api.wazo.user_ids import Users
-from bridge.api.wazo.wanted import Wanted, listed
+from bridge.api.wazo.wanted import listed
 from bridge.core.access import Reader, Role
-from bridge.core.cdrs import CdrNumber, KeptCdr
+from bridge.core.cdrs import CdrNumber, CdrQuery, KeptCdr
 from bridge.core.store import Store
 
 _CDR_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -32,7 +33,7 @@ async def my_calls(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /users/me/cdr`: those that one took part in."""
     reader, deps = access.reader, dependencies(request)
     wanted = await listed(request.query, reader, users_of(deps))
-    return await _answer(request, reader, wanted.seen_by([reader.identity]))
+    return await _answer(request, reader, replace(wanted, visible_to=[reader.identity]))
 
 
 async def calls_of_user(request: web.Request, access: Access) -> web.StreamResponse:
@@ -47,7 +48,7 @@ async def calls_of_user(request: web.Request, access: Access) -> web.StreamRespo
         raise MissingAccessError(f"call-logd.users.{uuid}.cdr.read")
     query = {name: value for name, value in request.query.items() if name != "user_uuid"}
     wanted = await listed(query, reader, users_of(deps))
-    return await _answer(request, reader, wanted.seen_by([identity]))
+    return await _answer(request, reader, replace(wanted, visible_to=[identity]))
 
 
 async def one_call(request: web.Request, access: Access) -> web.StreamResponse:
@@ -86,7 +87,7 @@ def _view(deps: Dependencies, reader: Reader) -> CdrView:
     return CdrView(reader, users_of(deps), deps.tenant_uuid)
 
 
-async def _answer(request: web.Request, reader: Reader, wanted: Wanted) -> web.StreamResponse:
+async def _answer(request: web.Request, reader: Reader, wanted: CdrQuery) -> web.StreamResponse:
     deps = dependencies(request)
     view = _view(deps, reader)
     found = await pages.find(deps.store, wanted)

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from bridge.api.wazo.wanted import Wanted
-from bridge.core.cdrs import CdrFilter, CdrNumbers, CdrPage, KeptCdr
+from bridge.core.cdrs import CdrFilter, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.store import Store
 
 PAGE = 1000
@@ -19,7 +18,7 @@ _BLOCK = 64 * 1024
 class Found:
     """What was found: `first` is the first page, `all` the numbers of all calls where that is not all of them."""
 
-    wanted: Wanted
+    query: CdrQuery
     first: CdrPage
     all: CdrNumbers | None
 
@@ -42,34 +41,18 @@ class Found:
         numbers = self.all.numbers
         for start in range(0, len(numbers), PAGE):
             # The same calls as were counted, whatever began or was deleted meanwhile. Who may see them was asked then.
-            these = CdrFilter(numbers=tuple(numbers[start : start + PAGE]), status=self.wanted.cdrs.status)
-            page = await store.cdrs(these, order=self.wanted.order, newest_first=self.wanted.newest_first)
+            these = CdrFilter(numbers=tuple(numbers[start : start + PAGE]), status=self.query.wanted.status)
+            page = await store.cdrs(CdrQuery(these, order=self.query.order, newest_first=self.query.newest_first))
             for kept in page.items:
                 yield kept
 
 
-async def find(store: Store, wanted: Wanted) -> Found:
+async def find(store: Store, query: CdrQuery) -> Found:
     """Look for all that is wanted: a page of it, or where that is not all the numbers of all. Raises StoreError."""
-    most = PAGE if wanted.limit is None else min(PAGE, wanted.limit)
-    first = await store.cdrs(
-        wanted.cdrs,
-        visible_to=wanted.visible_to,
-        order=wanted.order,
-        newest_first=wanted.newest_first,
-        limit=most,
-        offset=wanted.offset,
-    )
-    if len(first.items) < PAGE or wanted.limit == len(first.items):
-        return Found(wanted, first, None)
-    found = await store.cdr_numbers(
-        wanted.cdrs,
-        visible_to=wanted.visible_to,
-        order=wanted.order,
-        newest_first=wanted.newest_first,
-        limit=wanted.limit,
-        offset=wanted.offset,
-    )
-    return Found(wanted, first, found)
+    first = await store.cdrs(replace(query, limit=PAGE if query.limit is None else min(PAGE, query.limit)))
+    if len(first.items) < PAGE or query.limit == len(first.items):
+        return Found(query, first, None)
+    return Found(query, first, await store.cdr_numbers(query))
 
 
 async def send(request: web.Request, response: web.StreamResponse, parts: AsyncIterator[bytes]) -> web.StreamResponse:

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from bridge.api.wazo.parsing import Values
 from bridge.api.wazo.user_ids import Users
 from bridge.core.access import Reader, Role
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrQuery
 from bridge.core.ids import CallId, Identity
 from bridge.core.records import CallStatus
 
@@ -37,22 +37,6 @@ _ORDERS: Final[Mapping[str, CdrOrder]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A part of a sorted list; `limit` None is all of it. `visible_to` as the store has it."""
-
-    cdrs: CdrFilter
-    visible_to: Sequence[Identity] | None
-    order: CdrOrder = CdrOrder.START
-    newest_first: bool = True
-    limit: int | None = _DEFAULT_LIMIT
-    offset: int = 0
-
-    def seen_by(self, identities: Sequence[Identity]) -> "Wanted":
-        """The same, of what these took part in."""
-        return replace(self, visible_to=identities)
-
-
 def visible_to(reader: Reader) -> Sequence[Identity] | None:
     """Whose calls this reader may see; None is everybody's."""
     if reader.role is Role.ADMIN:
@@ -61,7 +45,7 @@ def visible_to(reader: Reader) -> Sequence[Identity] | None:
     return sorted(supervised | {reader.identity})
 
 
-async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Wanted:
+async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> CdrQuery:
     """The query of a list. Raises InvalidDataError, StoreError."""
     values = Values(query)
     found = _filter(values, reader)
@@ -88,7 +72,7 @@ async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Want
         inside=None if dialed is context is None else users.extensions(),
         distinct_peer=distinct is not None,
     )
-    return Wanted(
+    return CdrQuery(
         found,
         visible_to(reader),
         _ORDERS[order or "start"],
@@ -100,7 +84,7 @@ async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> Want
 
 async def exported(
     query: Mapping[str, str], body: Mapping[str, object], reader: Reader, users: Users
-) -> tuple[Wanted, str]:
+) -> tuple[CdrQuery, str]:
     """What an export is wanted of, and whom to mail ('' for nobody). Raises InvalidDataError, StoreError.
 
     Filters in the query and `cdr_ids` in the body hold both, as they do for Wazo. There is no limit.
@@ -113,7 +97,7 @@ async def exported(
     inside.check()
     numbers = tuple(CdrNumber(one) for one in ids) if ids else None
     found = replace(found, identities=await _identities(values, users), numbers=numbers, recorded=True)
-    return Wanted(found, visible_to(reader), limit=None), email
+    return CdrQuery(found, visible_to(reader)), email
 
 
 def _filter(values: Values, reader: Reader) -> CdrFilter:
