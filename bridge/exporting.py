@@ -37,6 +37,7 @@ _OF_ONE_AT_MOST = 10
 _LOOK_EVERY_S = 5.0
 _AGAIN_S = 5.0
 _FORGET_AFTER = timedelta(days=30)
+_OVER = frozenset({ExportStatus.DELETED, ExportStatus.ERROR})
 _DOWNLOAD = "/api/call-logd/1.0/exports/{}/download"
 _REASONS = {one.value: one for one in Reason}
 
@@ -104,7 +105,7 @@ class Exporter:
         data = {"export": export.id, "calls": export.calls, "recordings": export.recordings}
         asked = Fact(FactKind.EXPORT_ASKED, export.asked_at, data=data, personal={"identity": reader.identity})
         async with self._lock:
-            under_way = [one for one in await self._store.exports() if one.status in UNDER_WAY]
+            under_way = await self._store.exports(UNDER_WAY)
             own = [one for one in under_way if one.owner == reader.identity]
             if len(under_way) >= _UNDER_WAY_AT_MOST or len(own) >= _OF_ONE_AT_MOST:
                 raise TooManyExportsError(
@@ -174,12 +175,12 @@ class Exporter:
         await self._recall.holding_deleted()
         async with self._lock:  # what is being asked for has parts before it has a row
             await export_parts.end_stray_parts(self._store)
-        for export in await self._store.exports():
-            if export.status is ExportStatus.PROCESSING:
-                await self._change(export.id, Export.put_back)
-            elif export.status is ExportStatus.FINISHED and not await asyncio.to_thread(self.file(export).is_file):
+        for export in await self._store.exports({ExportStatus.PROCESSING}):
+            await self._change(export.id, Export.put_back)
+        for export in await self._store.exports({ExportStatus.FINISHED}):
+            if not await asyncio.to_thread(self.file(export).is_file):
                 await self._drop(export, Reason.FILE_MISSING)
-        finished = {one.id for one in await self._store.exports() if one.status is ExportStatus.FINISHED}
+        finished = {one.id for one in await self._store.exports({ExportStatus.FINISHED})}
         folder = folder_of(self._database)
         try:
             removed = await asyncio.to_thread(sweep, folder, lambda name: ExportId(name) in finished)
@@ -205,13 +206,11 @@ class Exporter:
             await asyncio.sleep(self._look_every_s)
 
     async def _end_old(self) -> None:
-        now, over = self._clock(), []
-        for export in await self._store.exports():
-            if export.status is ExportStatus.FINISHED:
-                if export.expires_at is not None and export.expires_at <= now:
-                    await self._drop(export, Reason.EXPIRED)
-            elif export.status not in UNDER_WAY and now - export.asked_at >= _FORGET_AFTER:
-                over.append(export)
+        now = self._clock()
+        for export in await self._store.exports({ExportStatus.FINISHED}):
+            if export.expires_at is not None and export.expires_at <= now:
+                await self._drop(export, Reason.EXPIRED)
+        over = await self._store.exports(_OVER, now - _FORGET_AFTER)
         if over:
             await export_parts.forget(self._store, over)
 
@@ -220,7 +219,7 @@ class Exporter:
             self._wake.clear()
             wait_s: float | None = None
             try:
-                pending = [one for one in await self._store.exports() if one.status is ExportStatus.PENDING]
+                pending = await self._store.exports({ExportStatus.PENDING})
                 if pending:
                     await self._make(pending[0])
                     continue

@@ -1,6 +1,6 @@
 """Stand-ins that keep the real ones' promises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.errors import StoreError
-from bridge.core.exports import Export, ExportId
+from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey, TalkId
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
@@ -335,9 +335,13 @@ class MemoryStore:
         most = max((len(cdr_model.recordings_heard(one, query.wanted.heard_by)) for one in page.items), default=0)
         return CdrNumbers([one.number for one in page.items], most, page.total, page.filtered)
 
-    async def exports(self) -> Sequence[Export]:
+    async def exports(
+        self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None
+    ) -> Sequence[Export]:
         self._check()
-        return sorted(self._exports.values(), key=lambda one: (one.asked_at, one.id))
+        found = [one for one in self._exports.values() if one.status in statuses]
+        found = [one for one in found if asked_until is None or one.asked_at <= asked_until]
+        return sorted(found, key=lambda one: (one.asked_at, one.id))
 
     async def export(self, export_id: ExportId) -> Export | None:
         self._check()

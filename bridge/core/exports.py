@@ -42,6 +42,7 @@ _MAY_FOLLOW: Final[Mapping[ExportStatus, frozenset[ExportStatus]]] = {
     ExportStatus.DELETED: frozenset(),
 }
 
+ALL_STATUSES: Final = frozenset(ExportStatus)
 UNDER_WAY: Final = frozenset({ExportStatus.PENDING, ExportStatus.PROCESSING})
 """States that end by themselves."""
 

@@ -1,6 +1,6 @@
 """What core asks of whoever keeps things. SQLite is the embedded one (`bridge.storage`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, get_args
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol, get_args
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
-from bridge.core.exports import Export, ExportId
+from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
@@ -301,8 +301,10 @@ class Store(Protocol):
     async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
         """The numbers of what `cdrs` would give, all as of one moment."""
 
-    async def exports(self) -> Sequence[Export]:
-        """All that are kept, oldest first."""
+    async def exports(
+        self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None
+    ) -> Sequence[Export]:
+        """Those of these statuses, oldest first; with `asked_until` (aware) none that was asked for later."""
 
     async def export(self, export_id: ExportId) -> Export | None:
         """One export."""

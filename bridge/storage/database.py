@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -14,7 +14,7 @@ from bridge.core.accounts import Account, Span, TalkAccount
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
-from bridge.core.exports import Export, ExportId
+from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
@@ -29,7 +29,7 @@ from bridge.storage.opening import Opened, connect
 from bridge.storage.reader import Reader
 from bridge.storage.settings import SETTINGS, settings_of
 from bridge.storage.sqlite_errors import is_trouble, store_error
-from bridge.storage.values import Row, text_in, time_in
+from bridge.storage.values import Row, json_in, text_in, time_in
 
 _COMMITS_WAITING = 4096
 _MERGE_EVERY = 16
@@ -277,9 +277,12 @@ class SqliteStore:
         """The numbers of the finished calls that are found, and how many there are."""
         return await self._ask(self._searcher, lambda connection: cdrs.numbers(connection, query))
 
-    async def exports(self) -> Sequence[Export]:
-        """All that are kept, oldest first."""
-        return [export_of(row) for row in await self._read(EXPORTS)]
+    async def exports(
+        self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None
+    ) -> Sequence[Export]:
+        """Those of these statuses, oldest first; with `asked_until` (aware) none that was asked for later."""
+        of = json_in(sorted(statuses))
+        return [export_of(row) for row in await self._read(EXPORTS, of, time_in(asked_until))]
 
     async def export(self, export_id: ExportId) -> Export | None:
         """One export."""

@@ -25,7 +25,12 @@ UPDATE exports SET kept = json_set(kept, '$.owner', '', '$.email', '') WHERE id 
 _END_MAILS = """
 DELETE FROM mails WHERE instr(body, CAST(:id AS TEXT)) AND :id IN (SELECT id FROM exports WHERE kept ->> '$.owner' = '')
 """
-EXPORTS = "SELECT kept FROM exports ORDER BY asked_at, id"
+# Most are over: they are passed by here, and not read one by one.
+EXPORTS = """
+SELECT kept FROM exports
+WHERE kept ->> '$.status' IN (SELECT value FROM json_each(?1)) AND asked_at <= coalesce(?2, asked_at)
+ORDER BY asked_at, id
+"""
 EXPORT = "SELECT kept FROM exports WHERE id = CAST(? AS TEXT)"
 
 
