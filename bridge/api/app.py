@@ -5,7 +5,19 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from bridge.api import calls, coverage, health, journal, monitor, pitel, records, requests, streams, webhooks
+from bridge.api import (
+    calls,
+    coverage,
+    health,
+    journal,
+    monitor,
+    operations,
+    pitel,
+    records,
+    requests,
+    streams,
+    webhooks,
+)
 from bridge.api.auth import AUTHENTICATOR, Access, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.metrics import METRICS, Metrics
@@ -17,6 +29,9 @@ from bridge.api.wazo import routes as wazo
 __all__ = ["Dependencies", "create_app", "runner"]
 
 _MOST_BODY = 64 * 1024
+
+OPERATIONS = (*calls.OPERATIONS,)
+"""Our own API."""
 
 
 def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metrics | None = None) -> web.Application:
@@ -41,7 +56,6 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     get("/api/v1/records/{record_id}/{rule_id}/{file}", records.section_audio)
     post("/api/v1/tickets", _with_token(records.new_ticket))
     get("/api/v1/journal", _with_token(journal.journal))
-    get("/api/v1/calls", _with_token(calls.calls))
     get("/api/v1/coverage", _with_token(coverage.coverage))
     post("/api/v1/monitor/start", _with_token(monitor.start))
     post("/api/v1/monitor/stop", _with_token(monitor.stop))
@@ -51,6 +65,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     get("/v3/monitor", _with_token(pitel.monitor))
     get("/api/v1/stream", _with_token(streams.stream), allow_head=False)
     get("/api/v1/ws", _with_token(streams.ws), allow_head=False)
+    operations.add_routes(app.router, OPERATIONS)
     webhooks.add_routes(app.router)
     wazo.add_routes(app.router)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)

@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from bridge.core.access import Reader, Role, Scope
 from bridge.core.ids import ChannelName, RecordId
 from bridge.core.live import CallNow
@@ -201,7 +203,51 @@ def record_entry(
     }
 
 
-def call_item(call: CallNow) -> Json:
+class PartyItem(TypedDict):
+    """A real leg of a running call."""
+
+    uniqueid: str
+    channel: str
+    identity: str
+    name: str
+    number: str
+    outside: bool
+    talking: bool
+
+
+class RuleItem(TypedDict):
+    """What one rule does in a running call (`bridge.core.live.RuleNow`)."""
+
+    ruleId: int
+    name: str
+    state: str
+    file: int | None
+    identity: str
+    reason: str | None
+
+
+class CallItem(TypedDict):
+    """A running call."""
+
+    callId: str
+    recordId: str
+    direction: str
+    startedAt: int
+    talkingSince: int | None
+    dialed: str
+    queue: str
+    parties: list[PartyItem]
+    rules: list[RuleItem]
+    reason: str | None
+
+
+class CallItems(TypedDict):
+    """Those that the reader may see."""
+
+    items: list[CallItem]
+
+
+def call_item(call: CallNow) -> CallItem:
     """A call that goes on now: its parties, what each rule does, and why nothing is recorded where nothing is."""
     return {
         "callId": call.call_id,
