@@ -2,7 +2,7 @@
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import BeforeValidator, Field
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from bridge.api.answers import InvalidFieldsError, json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import dependencies
+from bridge.api.operations import Operation
 from bridge.api.validation import Fields, query_of
 from bridge.core.coverage import CallCoverage, Tally
 from bridge.core.covered import coverage_item, coverage_totals, covered
@@ -80,3 +81,10 @@ async def coverage(request: web.Request, access: Access) -> web.StreamResponse:
             "items": [coverage_item(call) for call in page],
         }
     )
+
+
+OPERATIONS = (
+    Operation(
+        "GET", "/api/v1/coverage", coverage, "How much was recorded, and why not", {200: dict[str, Any]}, CoverageQuery
+    ),
+)

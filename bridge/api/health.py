@@ -1,14 +1,50 @@
 """For operators and load balancers: does it run, can it do its work."""
 
-from typing import Any
+from typing import Any, NotRequired
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from bridge.api.answers import RequestError, error_body, json_response
 from bridge.api.auth import AUTHENTICATOR
 from bridge.api.dependencies import dependencies
+from bridge.api.operations import Operation
 from bridge.core.access import Role
 from bridge.core.errors import StoreError
+
+
+class Health(TypedDict):
+    """It runs."""
+
+    status: str
+
+
+class Reason(TypedDict):
+    """A code, and words with the remedy."""
+
+    code: str
+    message: str
+
+
+class SpoolRoom(TypedDict):
+    """Of the spool's disk."""
+
+    freeBytes: int
+    totalBytes: int
+
+
+class Readiness(TypedDict):
+    """Whether recordings are made as they should be; where not, the fields of an error stand beside."""
+
+    ready: bool
+    reasons: list[str]
+    warnings: NotRequired[list[str]]
+    messages: NotRequired[list[Reason]]
+    spool: NotRequired[SpoolRoom]
+    error_id: NotRequired[str]
+    message: NotRequired[str]
+    details: NotRequired[dict[str, Any]]
+    timestamp: NotRequired[float]
 
 
 async def health(request: web.Request) -> web.StreamResponse:  # noqa: ARG001  # aiohttp's shape
@@ -45,3 +81,9 @@ async def _is_admin(request: web.Request) -> bool:
     except (RequestError, StoreError):  # no token, a wrong one, or the database is what is not ready
         return False
     return access.token.role is Role.ADMIN
+
+
+OPERATIONS = (
+    Operation("GET", "/health", health, "Whether it runs", {200: Health}, public=True),
+    Operation("GET", "/ready", ready, "Whether it can do its work", {200: Readiness, 503: Readiness}, public=True),
+)

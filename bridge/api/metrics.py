@@ -15,6 +15,7 @@ from bridge.api.addresses import is_local
 from bridge.api.answers import ForbiddenError
 from bridge.api.auth import AUTHENTICATOR
 from bridge.api.dependencies import Dependencies, dependencies
+from bridge.api.operations import MediaType, Operation
 from bridge.core.access import Role
 from bridge.core.accounts import Reason
 from bridge.core.coverage import Tally
@@ -196,3 +197,17 @@ async def metrics(request: web.Request) -> web.StreamResponse:
         if access.token.role is not Role.ADMIN:
             raise ForbiddenError("metrics are for admins")
     return web.Response(body=request.app[METRICS].text(deps), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/metrics",
+        metrics,
+        "Numbers for Prometheus",
+        {200: MediaType("text/plain")},
+        errors=(403,),
+        public=True,
+        security=("bearer", "token", "session"),
+    ),
+)

@@ -6,15 +6,17 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from bridge.api.answers import json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import dependencies
+from bridge.api.operations import Operation
 from bridge.api.requests import error_response
 from bridge.api.validation import Fields, Nothing, body_of, query_of
 from bridge.core.access import Scope
 from bridge.core.commands import Refused, Verb
-from bridge.core.views import section_event
+from bridge.core.views import RecordEvent, section_event
 
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})
 
@@ -27,6 +29,12 @@ def _one_line(text: str) -> str:
 
 ChannelText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
 """A channel's name, `PJSIP/bob-00000001`, or its Uniqueid."""
+
+
+class RecordEvents(TypedDict):
+    """What the command was about, as far as the reader may see it."""
+
+    recordEvents: list[RecordEvent]
 
 
 class MonitorBody(Fields):
@@ -77,3 +85,22 @@ async def _command(request: web.Request, access: Access, verb: Verb) -> web.Stre
         await response.prepare(request)
         await response.write_eof()
     return response
+
+
+OPERATIONS = tuple(
+    Operation(
+        "POST",
+        f"/api/v1/monitor/{verb}",
+        handler,
+        words,
+        {200: RecordEvents},
+        body=MonitorBody,
+        errors=(403, 404, 409, 504),
+    )
+    for verb, handler, words in (
+        (Verb.START, start, "Record a talk"),
+        (Verb.STOP, stop, "Stop recording it"),
+        (Verb.PAUSE, pause, "Pause its recording"),
+        (Verb.RESUME, resume, "Go on with its recording"),
+    )
+)

@@ -18,20 +18,25 @@ Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """An answer that is no JSON: its media type, `audio/wav`."""
+    """A body that is no JSON: its media type, `audio/wav`, or which it can have."""
 
-    name: str
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One method of one path, and all that is said of it outside.
 
-    `query` and `body` are the models that validate it. `answers` has, by status, the type that its JSON has (a
-    TypedDict of `typing_extensions`; pydantic makes the JSON Schema), a `MediaType`, or None where there is no body;
-    `errors` are the statuses that it may answer with the one error body, beside those that every operation may (400,
-    401, 429, 500, 503). `handler` is called with the request and the Access of its token; with the request alone where
-    it is `public`. `admin`: it is for admins, and 403 for others.
+    `query` and `body` are the models that validate it (a `MediaType` where the body is no JSON). `answers` has, by
+    status, the type that its JSON has (a TypedDict of `typing_extensions`; pydantic makes the JSON Schema), a
+    `MediaType`, or None where there is no body; `errors` are the statuses that it may answer with the one error body,
+    beside those that follow from the rest (400, 401, 404 with something in the path, 408 and 413 with a body, 429, 500,
+    503). `handler` is called with the request and the Access of its token; with the request alone where it is `public`:
+    then it asks for a token by itself where `security` names how. `admin`: 403 for others. `path_schemas` are JSON
+    Schemas of what stands in the path, where that is not any text.
     """
 
     method: str
@@ -40,11 +45,21 @@ class Operation:
     summary: str
     answers: Mapping[int, Any] = field(default_factory=dict)
     query: type[Fields] = Nothing
-    body: type[Fields] | None = None
+    body: type[Fields] | MediaType | None = None
     errors: tuple[int, ...] = ()
     admin: bool = False
     public: bool = False
     head: bool = True
+    body_required: bool = True
+    headers: tuple[str, ...] = ()
+    path_schemas: Mapping[str, Any] = field(default_factory=dict)
+    security: tuple[str, ...] | None = None
+    group: str = ""
+
+    @property
+    def tag(self) -> str:
+        """Under which heading it stands: `calls` of `/api/v1/calls`."""
+        return self.group or self.path.removeprefix("/api/v1/").lstrip("/").partition("/")[0]
 
 
 def add_routes(router: web.UrlDispatcher, operations: Iterable[Operation]) -> None:

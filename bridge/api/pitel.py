@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
+from typing_extensions import TypedDict
 
 from bridge.api.answers import json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, dependencies
+from bridge.api.operations import Operation
 from bridge.core.access import Reader
 from bridge.core.conditions import Direction
 from bridge.core.ids import ChannelName, Identity
@@ -23,6 +25,13 @@ _DIRECTIONS: Mapping[str, str] = {
     Direction.INBOUND: "inbound",
     Direction.OUTBOUND: "outbound",
 }
+
+
+class Monitor(TypedDict):
+    """PITEL's live list."""
+
+    data: list[dict[str, str]]
+    total: int
 
 
 async def monitor(request: web.Request, access: Access) -> web.StreamResponse:
@@ -99,3 +108,6 @@ def _numbers(call: CallNow, leg: PartyNow) -> tuple[str, str, str]:
 
 def _first(*some: list[PartyNow], outside: bool) -> str:
     return next((one.number for parties in some for one in parties if one.outside == outside and one.number), "")
+
+
+OPERATIONS = (Operation("GET", "/v3/monitor", monitor, "PITEL's live list", {200: Monitor}, group="PITEL"),)

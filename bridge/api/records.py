@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import structlog
 from aiohttp import web
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from bridge.api import audio
 from bridge.api.answers import (
@@ -20,13 +22,15 @@ from bridge.api.answers import (
 )
 from bridge.api.auth import AUTHENTICATOR, Access
 from bridge.api.dependencies import dependencies
+from bridge.api.handouts import HANDOUTS
+from bridge.api.operations import MediaType, Operation
 from bridge.api.tickets import TICKETS
 from bridge.api.validation import Fields, Nothing, body_of, query_of
 from bridge.core.access import Reader, Scope
 from bridge.core.errors import MediaError
 from bridge.core.ids import RecordId, RuleId, SectionKey
 from bridge.core.records import Section, SectionState
-from bridge.core.views import Json, epoch_ms, record_entry, sees_section
+from bridge.core.views import RecordEntry, epoch_ms, record_entry, sees_section
 
 log = structlog.get_logger()
 
@@ -55,7 +59,7 @@ async def record(request: web.Request, access: Access) -> web.StreamResponse:
     return json_response(await find_record(request, request.match_info["record_id"], access.reader))
 
 
-async def find_record(request: web.Request, record_id: str, reader: Reader) -> Json:
+async def find_record(request: web.Request, record_id: str, reader: Reader) -> RecordEntry:
     """The RecordEntry as this reader may see it. Raises NotFoundError, StoreError."""
     store = dependencies(request).store
     if not _RECORD_ID.fullmatch(record_id):
@@ -81,10 +85,11 @@ async def section_audio(request: web.Request) -> web.StreamResponse:
     if query.format != "wav":
         raise FormatNotAvailableError(f"there is no {query.format} here, only wav", format=query.format)
     access.needs(Scope.DOWNLOAD if query.download else Scope.PLAY)
-    _, file = await open_section(request, key, access.reader)
+    section, file = await open_section(request, key, access.reader)
+    note = partial(request.app[HANDOUTS].note, section, access, download=query.download)
     with file:
         name = f"{key.record_id}_{key.rule_id}_{key.file:03}.wav" if query.download else None
-        return await audio.send(request, file, name)
+        return await audio.send(request, file, name, before=note)
 
 
 async def open_section(request: web.Request, key: SectionKey, reader: Reader) -> tuple[Section, audio.OpenFile]:
@@ -123,7 +128,14 @@ async def new_ticket(request: web.Request, access: Access) -> web.StreamResponse
     return json_response(ticket_for(request, key, access), status=201)
 
 
-def ticket_for(request: web.Request, key: SectionKey, access: Access) -> Json:
+class TicketItem(TypedDict):
+    """Where the audio is, and until when."""
+
+    url: str
+    expiresAt: int
+
+
+def ticket_for(request: web.Request, key: SectionKey, access: Access) -> TicketItem:
     """`{"url", "expiresAt"}`: a section's audio without a token, for a minute. Raises TooManyRequestsError."""
     ticket, expires_at = request.app[TICKETS].new(key, access, dependencies(request).clock())
     url = f"/api/v1/records/{key.record_id}/{key.rule_id}/{key.file}?ticket={ticket}"
@@ -156,3 +168,43 @@ def section_key(parts: Mapping[str, str]) -> SectionKey:
 
 def _no_record() -> NotFoundError:
     return NotFoundError("there is no such record")
+
+
+_KEYS = {
+    "record_id": {"type": "string", "pattern": f"^{_RECORD_ID.pattern}$"},
+    "rule_id": {"type": "string", "pattern": f"^{_NUMBER.pattern}$"},
+    "file": {"type": "string", "pattern": f"^{_NUMBER.pattern}$"},
+}
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/v1/records/{record_id}",
+        record,
+        "What was recorded of a call",
+        {200: RecordEntry},
+        path_schemas=_KEYS,
+    ),
+    Operation(
+        "GET",
+        "/api/v1/records/{record_id}/{rule_id}/{file}",
+        section_audio,
+        "A section's audio",
+        {200: MediaType("audio/wav"), 206: MediaType("audio/wav"), 304: None},
+        AudioQuery,
+        errors=(403, 409, 410, 416),
+        public=True,
+        security=("bearer", "token", "session", "ticket"),
+        path_schemas=_KEYS,
+        headers=("Range",),
+    ),
+    Operation(
+        "POST",
+        "/api/v1/tickets",
+        new_ticket,
+        "A link that a browser can open",
+        {201: TicketItem},
+        body=TicketBody,
+        errors=(403, 404),
+    ),
+)

@@ -16,6 +16,7 @@ from pydantic import Field
 from bridge.api.answers import ForbiddenError, InvalidFieldsError, RequestError, json_text
 from bridge.api.auth import Access
 from bridge.api.dependencies import FactStream, dependencies
+from bridge.api.operations import MediaType, Operation
 from bridge.api.pascom.commands import Asker, answered
 from bridge.api.pascom.subscriptions import Subscriptions
 from bridge.api.pascom.xml import MOST_BYTES, to_text
@@ -23,7 +24,7 @@ from bridge.api.validation import Fields, query_of
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber
 from bridge.core.records import NumberedFact
-from bridge.core.views import Json, stream_item
+from bridge.core.views import Json, sees_fact, stream_item
 
 log = structlog.get_logger()
 
@@ -169,7 +170,7 @@ class _Talk:
 
     def _written(self, numbered: NumberedFact, item: Json) -> str | None:
         reader = self._asker.access.reader
-        if not reader.sees(numbered.fact.audience):  # any more: it has waited for a slow client
+        if not sees_fact(numbered.fact, reader):  # any more: it has waited for a slow client
             return None
         if not self._subscriptions.as_xml:
             return json_text(item)
@@ -252,3 +253,28 @@ def _check_origin(request: web.Request) -> None:
         host = ""
     if not host or host.lower() != request.host.lower():
         raise ForbiddenError("this page may not open a WebSocket here", origin=origin)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/v1/stream",
+        stream,
+        "What happens, as server-sent events",
+        {200: MediaType("text/event-stream")},
+        StreamQuery,
+        errors=(410,),
+        head=False,
+        headers=("Last-Event-ID",),
+    ),
+    Operation(
+        "GET",
+        "/api/v1/ws",
+        ws,
+        "What happens, over a WebSocket",
+        {101: None},
+        WsQuery,
+        errors=(403, 410),
+        head=False,
+    ),
+)

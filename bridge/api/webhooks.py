@@ -1,23 +1,22 @@
 """Callbacks: who gets them, what became of each, and their secrets, which are shown once. For admins alone."""
 
-import functools
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NotRequired, TypeVar
 
 from aiohttp import web
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
 
-from bridge.api.answers import ForbiddenError, InvalidFieldsError, NotFoundError, RequestError, json_response
-from bridge.api.auth import AUTHENTICATOR, Access
+from bridge.api.answers import InvalidFieldsError, NotFoundError, RequestError, json_response
+from bridge.api.auth import Access
 from bridge.api.callbacks import Callbacks
 from bridge.api.dependencies import dependencies
-from bridge.api.requests import Handler, expected
+from bridge.api.operations import Operation
 from bridge.api.validation import Fields, query_of, raw_body, refusal
-from bridge.core.access import Role
 from bridge.core.errors import TooManyWebhooksError, WebhookStateError
-from bridge.core.views import Json, epoch_ms
+from bridge.core.views import epoch_ms
 from bridge.core.webhooks import (
     Delivery,
     DeliveryKey,
@@ -91,23 +90,73 @@ class TooManyWebhooksHereError(WebhookConflictError):
 BodyT = TypeVar("BodyT", bound=_Body)
 
 
-def add_routes(router: web.UrlDispatcher) -> None:
-    """All paths."""
-    get = functools.partial(router.add_get, expect_handler=expected)
-    post = functools.partial(router.add_post, expect_handler=expected)
-    one = f"{_PATH}/{{webhook_id}}"
-    post(_PATH, _for_admins(_add))
-    get(_PATH, _for_admins(_all))
-    get(one, _for_admins(_one))
-    router.add_patch(one, _for_admins(_change), expect_handler=expected)
-    router.add_delete(one, _for_admins(_remove), expect_handler=expected)
-    post(f"{one}/secrets", _for_admins(_rotate))
-    post(f"{one}/test", _for_admins(_test))
-    get(f"{one}/deliveries", _for_admins(_deliveries))
-    post(f"{one}/deliveries/{{delivery_id}}/resend", _for_admins(_resend))
+class SecretItem(TypedDict):
+    """A secret that signs, without itself."""
+
+    expiresAt: int | None
 
 
-def webhook_item(webhook: Webhook, waiting: int, request: web.Request) -> Json:
+class WebhookItem(TypedDict):
+    """A webhook. `secret` is there once, when it was set up."""
+
+    id: str
+    url: str
+    archiveUrl: str | None
+    format: str
+    events: list[str]
+    enabled: bool
+    disabledReason: str | None
+    disabledAt: int | None
+    createdAt: int
+    secrets: list[SecretItem]
+    cursor: int
+    waiting: int
+    secret: NotRequired[str]
+
+
+class WebhookItems(TypedDict):
+    """Oldest first."""
+
+    items: list[WebhookItem]
+
+
+class DeliveryItem(TypedDict):
+    """A callback of a fact on its way."""
+
+    id: str
+    event: str
+    fact: int
+    call: str
+    state: str
+    attempts: int
+    nextAt: int | None
+    status: int | None
+    error: str | None
+    createdAt: int
+    endedAt: int | None
+
+
+class DeliveryItems(TypedDict):
+    """The newest facts' first."""
+
+    items: list[DeliveryItem]
+
+
+class SecretShown(TypedDict):
+    """The new secret, this once."""
+
+    secret: str
+
+
+class TestAnswer(TypedDict):
+    """What came of a test."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+
+
+def webhook_item(webhook: Webhook, waiting: int, request: web.Request) -> WebhookItem:
     """A webhook as JSON: of its secrets only how many sign, and until when."""
     now = dependencies(request).clock()
     disabled_at = webhook.disabled_at
@@ -130,7 +179,7 @@ def webhook_item(webhook: Webhook, waiting: int, request: web.Request) -> Json:
     }
 
 
-def delivery_item(delivery: Delivery) -> Json:
+def delivery_item(delivery: Delivery) -> DeliveryItem:
     """A delivery as JSON. `id` is what its receiver saw as `webhook-id`; `call` is what it is in order within."""
     next_at, ended_at = delivery.next_at, delivery.ended_at
     return {
@@ -158,7 +207,8 @@ async def _add(request: web.Request, access: Access) -> web.StreamResponse:
         )
     except TooManyWebhooksError as error:
         raise TooManyWebhooksHereError(error.message) from error
-    item = webhook_item(webhook, 0, request) | {"secret": secret}
+    item = webhook_item(webhook, 0, request)
+    item["secret"] = secret
     return json_response(item, status=201, headers={"Location": f"{_PATH}/{webhook.id}"})
 
 
@@ -247,16 +297,6 @@ async def _resend(request: web.Request, access: Access) -> web.StreamResponse:  
     return json_response(delivery_item(delivery), status=202)
 
 
-def _for_admins(handler: Callable[[web.Request, Access], Awaitable[web.StreamResponse]]) -> Handler:
-    async def for_admins(request: web.Request) -> web.StreamResponse:
-        access = await request.app[AUTHENTICATOR].access(request)
-        if access.token.role is not Role.ADMIN:
-            raise ForbiddenError("callbacks are for admins")
-        return await handler(request, access)
-
-    return for_admins
-
-
 def _callbacks(request: web.Request) -> Callbacks:
     callbacks = dependencies(request).webhooks
     if callbacks is None:
@@ -306,3 +346,47 @@ async def _body_of(
     if body is None or details:
         raise InvalidFieldsError("the body is not as it should be", details)
     return body
+
+
+_ONE = f"{_PATH}/{{webhook_id}}"
+_ANSWERS = {200: WebhookItem}
+
+OPERATIONS = (
+    Operation(
+        "POST", _PATH, _add, "Set up a webhook", {201: WebhookItem}, body=NewWebhook, errors=(404, 409), admin=True
+    ),
+    Operation("GET", _PATH, _all, "All webhooks", {200: WebhookItems}, errors=(404,), admin=True),
+    Operation("GET", _ONE, _one, "One webhook", _ANSWERS, admin=True),
+    Operation("PATCH", _ONE, _change, "Change a webhook", _ANSWERS, body=ChangedWebhook, errors=(409,), admin=True),
+    Operation("DELETE", _ONE, _remove, "Remove a webhook", {204: None}, admin=True),
+    Operation(
+        "POST",
+        f"{_ONE}/secrets",
+        _rotate,
+        "A new secret",
+        {201: SecretShown},
+        body=NewSecret,
+        errors=(409,),
+        admin=True,
+        body_required=False,
+    ),
+    Operation("POST", f"{_ONE}/test", _test, "Send a test", {200: TestAnswer}, admin=True),
+    Operation(
+        "GET",
+        f"{_ONE}/deliveries",
+        _deliveries,
+        "What became of each",
+        {200: DeliveryItems},
+        DeliveriesQuery,
+        admin=True,
+    ),
+    Operation(
+        "POST",
+        f"{_ONE}/deliveries/{{delivery_id}}/resend",
+        _resend,
+        "Once more",
+        {202: DeliveryItem},
+        errors=(409,),
+        admin=True,
+    ),
+)

@@ -4,7 +4,7 @@ The names of RecordEvent, RecordEntry and JournalEntry are those of pascom's XMP
 Times are epoch milliseconds, durations seconds.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,7 +54,87 @@ _CALL_EVENTS = frozenset(
         FactKind.USER_FLAGS_SET,
     }
 )
+_LISTENING = frozenset({FactKind.RECORDING_PLAYED, FactKind.RECORDING_DOWNLOADED})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RecordEvent(TypedDict):
+    """Whether a section is recorded now: pascom's names (DESIGN, "HTTP")."""
+
+    eventType: str
+    eventId: str | None
+    ruleId: int | None
+    permission: str
+    identity: str
+    file: int | None
+    headchannel: str
+    tailchannel: str
+    state: str
+
+
+class JournalItem(TypedDict):
+    """A JournalEntry: one finished call as one user saw it, in pascom's names."""
+
+    eventId: int
+    eventType: str
+    userId: str
+    userName: str
+    id: int
+    timestamp: int
+    inbound: bool
+    internal: bool
+    duration: int
+    connected: int
+    deviceId: str
+    deviceName: str
+    locationId: str
+    locationName: str
+    name: str
+    number: str
+    prefix: str
+    result: str
+    resultDetails: str
+    via: str
+    viaDetails: str
+    extension: str
+    recordId: str
+
+
+class AudioFile(TypedDict):
+    """A file of a section's audio; `size` in bytes."""
+
+    format: str
+    size: int
+
+
+class RecordItem(TypedDict):
+    """A section of a record; `duration` in seconds, None where it is not known."""
+
+    duration: float | None
+    ruleId: int
+    file: int
+    state: str
+    type: str
+    startedAt: int | None
+    endedAt: int | None
+    audioFiles: list[AudioFile]
+    deleted: bool
+    sha256: str | None
+    channels: int | None
+    sampleRate: int | None
+    identity: str
+    headchannel: str
+    tailchannel: str
+    tags: list[str]
+    reason: str | None
+
+
+class RecordEntry(TypedDict):
+    """What was recorded of a call."""
+
+    id: str
+    journalEntry: JournalItem | None
+    records: list[RecordItem]
 
 
 def epoch_ms(at: datetime) -> int:
@@ -72,7 +152,19 @@ def sees_section(section: Section, reader: Reader) -> bool:
     return reader.sees((*section.participants, *owner))
 
 
-def record_event(fact: Fact, reader: Reader) -> Json | None:
+def sees_fact(fact: Fact, reader: Reader) -> bool:
+    """Whether a fact is this reader's to see.
+
+    Who listened to a section is not told to those who are heard in it, but to their supervisors, and to the listener.
+    """
+    if fact.kind not in _LISTENING or reader.role is Role.ADMIN:
+        return reader.sees(fact.audience)
+    if fact.personal.get("identity") == reader.identity:
+        return True
+    return reader.role is Role.SUPERVISOR and not reader.supervised.isdisjoint(fact.audience)
+
+
+def record_event(fact: Fact, reader: Reader) -> RecordEvent | None:
     """The RecordEvent that a section's or an offer's fact is for this reader; None if there is none, or none for it.
 
     An offer (an on-demand rule applies, and nobody has started it) has no owner and no file yet; its data's `may` are
@@ -89,7 +181,7 @@ def record_event(fact: Fact, reader: Reader) -> Json | None:
     return _record_event(fact, head, tail, state=state, owner=owner, permission=permission)
 
 
-def section_event(section: Section, reader: Reader) -> Json | None:
+def section_event(section: Section, reader: Reader) -> RecordEvent | None:
     """The RecordEvent that a section is for this reader now; None if it is not this reader's to see."""
     if not sees_section(section, reader):
         return None
@@ -111,7 +203,7 @@ def _permission(reader: Reader, may: Collection[str]) -> str:
 
 def _record_event(
     of: Fact | Section, head: ChannelName, tail: ChannelName, *, state: str, owner: str, permission: str
-) -> Json:
+) -> RecordEvent:
     return {
         "eventType": "start" if state in RUNNING else "stop",
         "eventId": of.record_id,
@@ -125,7 +217,7 @@ def _record_event(
     }
 
 
-def journal_item(numbered: NumberedEntry) -> Json:
+def journal_item(numbered: NumberedEntry) -> JournalItem:
     """A JournalEntry; `id` and `eventId` are its fact's number."""
     entry = numbered.entry
     return {
@@ -155,7 +247,7 @@ def journal_item(numbered: NumberedEntry) -> Json:
     }
 
 
-def _record(section: Section) -> Json:
+def _record(section: Section) -> RecordItem:
     stored = section.report if section.state is SectionState.STORED else None
     deleted = section.deleted_at is not None
     duration_s: float | None = None
@@ -186,7 +278,7 @@ def _record(section: Section) -> Json:
 
 def record_entry(
     record_id: RecordId, sections: Sequence[Section], entries: Sequence[NumberedEntry], reader: Reader
-) -> Json | None:
+) -> RecordEntry | None:
     """The RecordEntry of what this reader may see of a record; None where that is nothing.
 
     `journalEntry` is the reader's own, else the first that it may see, else null.
@@ -304,14 +396,17 @@ def stream_item(numbered: NumberedFact, reader: Reader) -> Json | None:
     what the kind brings along.
     """
     fact = numbered.fact
-    if not reader.sees(fact.audience):
+    if not sees_fact(fact, reader):
         return None
+    data: Mapping[str, Any] | None
     if fact.kind in _RECORD_EVENTS:
         kind, data = "RecordEvent", record_event(fact, reader)
     elif fact.kind is FactKind.JOURNAL_ENTRY:
         kind, data = "JournalEntry", journal_item(NumberedEntry(numbered.number, entry_of(fact)))
     elif fact.kind in _CALL_EVENTS:
         kind, data = "CallEvent", fact_item(fact)
+    elif fact.kind in _LISTENING:
+        kind, data = "CallEvent", fact_item(fact) | {"ruleId": fact.rule_id, "file": fact.file}
     else:
         return None
     return {"type": kind, "id": numbered.number, "data": data}

@@ -114,7 +114,9 @@ def test_others_see_deny_and_can_neither_start_nor_stop() -> None:
     scene.ask(Verb.START, alice, "alice")
     recording = scene.fact(FactKind.SECTION_RECORDING)
     permissions = [
-        (record_event(recording, Reader(Identity(user), role, frozenset(Scope))) or {}).get("permission")
+        event["permission"]
+        if (event := record_event(recording, Reader(Identity(user), role, frozenset(Scope)))) is not None
+        else None
         for user, role in (("alice", Role.USER), ("bob", Role.USER), ("eve", Role.ADMIN), ("carol", Role.USER))
     ]
     assert permissions == ["allow", "deny", "allow", None]

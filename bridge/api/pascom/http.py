@@ -8,6 +8,7 @@ from aiohttp import web
 from bridge.api.answers import RequestError
 from bridge.api.auth import AUTHENTICATOR
 from bridge.api.dependencies import dependencies
+from bridge.api.operations import MediaType, Operation
 from bridge.api.pascom.commands import Asker, answered, failure
 from bridge.api.pascom.xml import to_text
 from bridge.api.requests import error_response
@@ -49,3 +50,20 @@ def _response(
     kind = "text/xml" if request.content_type == "text/xml" else "application/xml"
     body = to_text(answer).encode()
     return web.Response(body=body, status=status, headers=headers, content_type=kind, charset="utf-8")
+
+
+_XML = MediaType("application/xml", "text/xml")
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/api/v1/cmd",
+        cmd,
+        "One of pascom's commands",
+        {200: _XML, 401: _XML, 429: _XML, 503: _XML},
+        body=_XML,
+        public=True,
+        security=("bearer", "token", "session"),
+        group="pascom",
+    ),
+)

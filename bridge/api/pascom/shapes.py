@@ -1,6 +1,6 @@
 """What pascom's elements look like: names, attributes and their order are those of its documentation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -67,7 +67,7 @@ def failure(code: str, message: str, details: Mapping[str, object]) -> Element:
     return cmd("base", element)
 
 
-def journal_entry(item: Json) -> Element:
+def journal_entry(item: Mapping[str, Any]) -> Element:
     """A JournalEntry."""
     said = {name: item[name] or (0 if name in _IDS else item[name]) for name in (*_ENTRY_ATTRIBUTES, *_ENTRY_ELEMENTS)}
     element = new("JournalEntry", {name: said[name] for name in _ENTRY_ATTRIBUTES})
@@ -76,14 +76,14 @@ def journal_entry(item: Json) -> Element:
     return element
 
 
-def journal_list(items: list[Json]) -> Element:
+def journal_list(items: Sequence[Mapping[str, Any]]) -> Element:
     """A JournalList."""
     element = new("JournalList")
     element.extend([journal_entry(item) for item in items])
     return cmd("journal", element)
 
 
-def record_entry(entry: Json) -> Element:
+def record_entry(entry: Mapping[str, Any]) -> Element:
     """A RecordEntry; without a JournalEntry while the call goes on. Durations are whole seconds, state n is stored."""
     element = new("RecordEntry", {"id": entry["id"]})
     if entry["journalEntry"] is not None:
@@ -102,7 +102,7 @@ def record_entry(entry: Json) -> Element:
     return cmd("monitor", element)
 
 
-def record_event(event: Json) -> Element:
+def record_event(event: Mapping[str, Any]) -> Element:
     """A RecordEvent."""
     element = new("RecordEvent", {name: event[name] for name in _EVENT_ATTRIBUTES})
     for name in _EVENT_ELEMENTS:
