@@ -110,11 +110,15 @@ class CdrQuery:
 
 @dataclass(frozen=True, slots=True)
 class KeptCdr:
-    """A finished call as it is kept, with its number and what was recorded of it, in the order of the beginnings."""
+    """A finished call as it is kept, with its number and what was recorded of it, in the order of the beginnings.
+
+    `tags` are those that people have put on it, in order; those of its recordings stand in their sections.
+    """
 
     number: CdrNumber
     cdr: Cdr
     sections: tuple[Section, ...]
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
