@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from bridge.core.errors import MediaError, StoreError
-from bridge.core.exports import Export, PartStatus, Reason, part_status
+from bridge.core.exports import Export, PartStatus, Progress, Reason, part_status
 from bridge.core.space import LowSpace
 from bridge.storage import export_parts
 from bridge.storage.database import SqliteStore
@@ -98,8 +98,8 @@ class ZipMaker:
         if is_away:
             raise SpoolAwayError(f"spool {self._spool.local} is not there")
 
-    async def make(self, export: Export, progress: Callable[[int, int], Awaitable[None]]) -> Made:
-        """Have the whole zip at its path. `progress` is told how many are done and missing, now and then.
+    async def make(self, export: Export, progress: Callable[[Progress], Awaitable[None]]) -> Made:
+        """Have the whole zip at its path. `progress` is told how far it is, first and now and then.
 
         Raises MediaError (its reason is a `Reason`, or of the disk), StoppedError, SpoolAwayError, AnewError, and what
         `progress` raises; then nothing of it is left.
@@ -110,7 +110,7 @@ class ZipMaker:
         zipped = await self._run(export, 0, lambda: ExportZip(path, self._spool.local, self._room, stop.is_set))
         try:
             await self._run(export, 0, lambda: zipped.check_room(wanted))
-            missing, left_out = await self._copy(export, zipped, progress)
+            missing, left_out = await self._copy(export, zipped, wanted, progress)
             gone = await insist(partial(export_parts.deleted_parts, self._store, export.id))
             if set(gone).difference(left_out):
                 raise AnewError
@@ -120,9 +120,10 @@ class ZipMaker:
         return Made(size, missing, left_out)
 
     async def _copy(
-        self, export: Export, zipped: ExportZip, progress: Callable[[int, int], Awaitable[None]]
+        self, export: Export, zipped: ExportZip, wanted: int, progress: Callable[[Progress], Awaitable[None]]
     ) -> tuple[int, "array[int]"]:
-        done, missing, left_out = 0, 0, array("q")
+        done, missing, size, left_out = 0, 0, 0, array("q")
+        await progress(Progress(0, 0, wanted, 0))
         loop = asyncio.get_running_loop()
         told_at = loop.time()
         _, seen = await insist(self._store.fact_bounds)
@@ -142,6 +143,7 @@ class ZipMaker:
             # Of what is missing the manifest says whose it was: it is deleted with the zip like what is in it.
             left_out.extend(part.number for part, one in pairs if part.deleted and one is None)
             done += len(copied)
+            size += sum(one.size_bytes for one in copied if one is not None)
             if loop.time() - told_at >= _PROGRESS_EVERY_S:
                 told_at = loop.time()
                 _, upto = await insist(self._store.fact_bounds)
@@ -149,7 +151,7 @@ class ZipMaker:
                 if {number for number in gone if number < done}.difference(left_out):
                     raise AnewError
                 seen = upto
-                await progress(done, missing)
+                await progress(Progress(done, missing, wanted, size))
         if self._stop.is_set():
             raise StoppedError
         if done != export.recordings:

@@ -14,7 +14,7 @@ import structlog
 from bridge.core.access import Reader
 from bridge.core.errors import ExportGoneError, IllegalTransitionError, MediaError, StoreError, TooManyExportsError
 from bridge.core.export_mails import words_of
-from bridge.core.exports import UNDER_WAY, Export, ExportId, ExportStatus, Reason, WantedRecording
+from bridge.core.exports import UNDER_WAY, Export, ExportId, ExportStatus, Progress, Reason, WantedRecording
 from bridge.core.ids import FactNumber
 from bridge.core.records import Fact, FactKind
 from bridge.core.settings import Settings
@@ -38,7 +38,6 @@ _LOOK_EVERY_S = 5.0
 _AGAIN_S = 5.0
 _FORGET_AFTER = timedelta(days=30)
 _OVER = frozenset({ExportStatus.DELETED, ExportStatus.ERROR})
-_DOWNLOAD = "/api/call-logd/1.0/exports/{}/download"
 _REASONS = {one.value: one for one in Reason}
 
 
@@ -86,8 +85,8 @@ class Exporter:
 
     # What the API asks
 
-    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
-        """A new export of these recordings.
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str, link: str) -> Export:
+        """A new export of these recordings. `link` is the path that the mail shows, its id for `{}`.
 
         It is kept when this returns, and made by and by. Raises StoreError, TooManyExportsError.
         """
@@ -100,7 +99,7 @@ class Exporter:
             calls=len({number for number, _ in recordings}),
             recordings=len(recordings),
             email=email,
-            url=f"{self._terms.base_url}{_DOWNLOAD.format(export_id)}" if email else "",
+            url=f"{self._terms.base_url}{link.format(export_id)}" if email else "",
         )
         data = {"export": export.id, "calls": export.calls, "recordings": export.recordings}
         asked = Fact(FactKind.EXPORT_ASKED, export.asked_at, data=data, personal={"identity": reader.identity})
@@ -237,7 +236,7 @@ class Exporter:
         self._making = export.id
         try:
             await self._maker.check_spool()
-            await insist(partial(self._change, export.id, Export.begun))
+            await insist(partial(self._change, export.id, lambda one: one.begun(self._clock())))
             made = await self._maker.make(export, partial(self._progress, export.id))
             await insist(partial(self._finish, export, made))
             await insist(partial(self._recall.this, export))
@@ -259,9 +258,10 @@ class Exporter:
         finally:
             self._making = None
 
-    async def _progress(self, export_id: ExportId, done: int, missing: int) -> None:
+    async def _progress(self, export_id: ExportId, progress: Progress) -> None:
+        now = self._clock()
         with contextlib.suppress(StoreError):  # the next one says more
-            await self._change(export_id, lambda one: one.progressed(done, missing))
+            await self._change(export_id, lambda one: one.progressed(now, progress))
 
     # What becomes of one
 

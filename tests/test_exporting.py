@@ -46,6 +46,7 @@ from tests.storage.spools import House, house
 EVE = Reader(Identity("eve"), Role.USER, frozenset({Scope.EXPORT}))
 ADMIN = Reader(Identity("admin"), Role.ADMIN, frozenset({Scope.EXPORT}))
 _ANY_ROOM = LowSpace(share=0.0)
+LINK = "/exports?id={}"
 MAIL = MailConfig(host="localhost", sender="recbridge@example.org")
 
 
@@ -90,7 +91,7 @@ class Desk:
 
     async def ask(self, *calls: KeptCdr, reader: Reader = EVE, email: str = "") -> Export:
         wanted = [(call.number, one.key) for call in calls for one in call.sections if one.report is not None]
-        return await self.exporter.ask(wanted, reader, email)
+        return await self.exporter.ask(wanted, reader, email, LINK)
 
     async def now(self, export: Export) -> Export:
         found = await self.here.store.export(export.id)
@@ -776,7 +777,7 @@ async def test_who_asked_is_mailed_the_link(here: House) -> None:
     export = await desk.made(await desk.call(1), email="eve@example.org")
     (mail,) = await mails.due(here.store, here.now, 10)
     assert mail.to == "eve@example.org"
-    link = f"https://pbx.example.org/api/call-logd/1.0/exports/{export.id}/download"
+    link = f"https://pbx.example.org/exports?id={export.id}"
     assert (export.url, link in mail.text.splitlines()) == (link, True)
     assert [one["mail"] for one in await desk.facts(FactKind.EXPORT_ENDED)] == ["kept"]
 

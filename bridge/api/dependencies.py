@@ -92,8 +92,10 @@ class Recordings(Protocol):
 class Exports(Protocol):
     """Makes exports. Those that are there are found in the store."""
 
-    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str, link: str) -> Export:
         """A new export of these recordings, kept when this returns; it is made by and by.
+
+        `link` is the path that the mail shows, its id for `{}`.
 
         Raises StoreError, TooManyExportsError.
         """

@@ -10,6 +10,13 @@ _WHY: Final = {
     Reason.TIMEOUT.value: "a disk of the server did not answer in time.",
 }
 
+_ZIP: Final = "/download"
+"""The end of a link to the zip itself; any other is to a page to sign in to."""
+_HOW: Final = {
+    True: "as the header X-Auth-Token, or, in a browser,\nas ?token=TOKEN behind the link",
+    False: "sign in there with yours",
+}
+
 
 def words_of(export: Export) -> tuple[str, str]:
     """Subject and text of the mail for an export that is finished or has failed."""
@@ -24,9 +31,5 @@ def words_of(export: Export) -> tuple[str, str]:
         lines += ["", f"{export.missing} of them are missing: manifest.csv in the zip says which."]
     if export.expires_at is not None:
         until = f"{export.expires_at:%Y-%m-%d %H:%M} UTC"
-        lines += [
-            "",
-            f"The link works until {until}, with a token alone: as the header X-Auth-Token, or, in a browser,",
-        ]
-        lines += ["as ?token=TOKEN behind the link."]
+        lines += ["", f"The link works until {until}, with a token alone: {_HOW[export.url.endswith(_ZIP)]}."]
     return "Your export of recordings is ready", "\n".join([*lines, ""])

@@ -47,6 +47,9 @@ UNDER_WAY: Final = frozenset({ExportStatus.PENDING, ExportStatus.PROCESSING})
 """States that end by themselves."""
 
 _KEEP_AT_MOST: Final = timedelta(days=36_525)
+_NOTHING_DONE: Final = {"done": 0, "missing": 0, "wanted_bytes": 0, "done_bytes": 0, "begun_at": None, "told_at": None}
+_SOUND_AFTER: Final = timedelta(seconds=3)
+_SOUND_SHARE: Final = 0.02
 
 
 class Reason(StrEnum):
@@ -63,13 +66,24 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the making of an export is; as the fields of the same names in `Export`."""
+
+    done: int
+    missing: int
+    wanted_bytes: int
+    done_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """An export as it is kept.
 
     `calls` is of how many finished calls recordings were wanted; `recordings` how many of them there are, `done` how
-    many are in the zip or, missing, in its manifest alone (`missing`). `size_bytes` is the zip's, once finished.
-    `reason` says in a code (`Reason`) why it ended as error or deleted. `url` is where the mail's reader finds the zip,
-    '' where nobody is mailed. All times are aware.
+    many are in the zip or, missing, in its manifest alone (`missing`). `wanted_bytes` is the size of those that were
+    there when it was begun, `done_bytes` of those that are in the zip. `size_bytes` is the zip's, once finished.
+    `told_at` is when its progress was kept last. `reason` says in a code (`Reason`) why it ended as error or deleted.
+    `url` is where the mail's reader finds the zip, '' where nobody is mailed. All times are aware.
     """
 
     id: ExportId
@@ -86,20 +100,41 @@ class Export:
     expires_at: datetime | None = None
     reason: str | None = None
     url: str = ""
+    wanted_bytes: int = 0
+    done_bytes: int = 0
+    begun_at: datetime | None = None
+    told_at: datetime | None = None
 
-    def begun(self) -> "Export":
+    def begun(self, at: datetime) -> "Export":
         """It is being made, from the start."""
-        return self._moved(ExportStatus.PROCESSING, done=0, missing=0)
+        return self._moved(ExportStatus.PROCESSING, **{**_NOTHING_DONE, "begun_at": at})
 
-    def progressed(self, done: int, missing: int) -> "Export":
+    def progressed(self, at: datetime, progress: "Progress") -> "Export":
         """So far it has come. Raises IllegalTransitionError where it is not being made any more."""
         if self.status is not ExportStatus.PROCESSING:
             raise IllegalTransitionError(f"export {self.id} is {self.status}: it is not being made")
-        return replace(self, done=done, missing=missing)
+        return replace(
+            self,
+            done=progress.done,
+            missing=progress.missing,
+            wanted_bytes=progress.wanted_bytes,
+            done_bytes=progress.done_bytes,
+            told_at=at,
+        )
 
     def put_back(self) -> "Export":
         """It is to be made anew."""
-        return self._moved(ExportStatus.PENDING, done=0, missing=0)
+        return self._moved(ExportStatus.PENDING, **_NOTHING_DONE)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it will be made at the rate so far; None while that would be a guess."""
+        if self.status is not ExportStatus.PROCESSING or self.begun_at is None or self.told_at is None:
+            return None
+        took = self.told_at - self.begun_at
+        if took < _SOUND_AFTER or self.done_bytes < self.wanted_bytes * _SOUND_SHARE or not self.done_bytes:
+            return None
+        return self.told_at + took * max(0.0, self.wanted_bytes / self.done_bytes - 1)
 
     def finished(self, at: datetime, keep: timedelta, size_bytes: int, missing: int) -> "Export":
         """It is whole, and is kept so long (a hundred years at most)."""
@@ -107,6 +142,7 @@ class Export:
             ExportStatus.FINISHED,
             done=self.recordings,
             missing=missing,
+            done_bytes=self.wanted_bytes,
             size_bytes=size_bytes,
             finished_at=at,
             expires_at=at + min(keep, _KEEP_AT_MOST),

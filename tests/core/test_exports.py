@@ -21,6 +21,7 @@ from bridge.core.exports import (
     ExportId,
     ExportStatus,
     Part,
+    Progress,
     Reason,
     csv_lines,
     manifest_row,
@@ -35,7 +36,7 @@ DAY = timedelta(days=1)
 REPORT = AudioReport(1.5, 100, 8000, 1, (0.5,), (0.1,), b"", "ab" * 32)
 MOVES: dict[ExportStatus, Callable[[Export], Export]] = {
     P: lambda one: one.put_back(),
-    W: lambda one: one.begun(),
+    W: lambda one: one.begun(kept.NOON),
     F: lambda one: one.finished(kept.NOON, DAY, 7, 1),
     D: lambda one: one.deleted(Reason.CANCELLED),
     E: lambda one: one.failed(Reason.NO_SPACE),
@@ -86,14 +87,38 @@ def test_the_table_of_its_states(before: ExportStatus, after: ExportStatus) -> N
 
 @pytest.mark.parametrize("status", [P, F, D, E])
 def test_only_what_is_being_made_comes_on(status: ExportStatus) -> None:
-    assert export(W).progressed(3, 1).done == 3
+    assert export(W).progressed(kept.NOON, Progress(3, 1, 9, 6)).done == 3
     with pytest.raises(IllegalTransitionError):
-        export(status).progressed(3, 1)
+        export(status).progressed(kept.NOON, Progress(3, 1, 9, 6))
 
 
 def test_what_is_made_anew_counts_anew() -> None:
-    for one in (export(W).put_back(), export(P).begun()):
+    for one in (export(W).put_back(), export(P).begun(kept.NOON)):
         assert (one.done, one.missing) == (0, 0)
+
+
+def test_its_end_is_told_once_that_is_no_guess() -> None:
+    one = export(P).begun(kept.NOON)
+    assert (one.ends_at, one.told_at) == (None, None)
+    second = timedelta(seconds=1)
+    soon = one.progressed(kept.NOON + second, Progress(1, 0, 1000, 500))
+    early = one.progressed(kept.NOON + 60 * second, Progress(1, 0, 1000, 1))
+    sound = one.progressed(kept.NOON + 60 * second, Progress(1, 0, 1000, 250))
+    assert (soon.ends_at, early.ends_at) == (None, None)
+    assert sound.ends_at == kept.NOON + 240 * second
+    assert sound.finished(kept.NOON, DAY, 7, 0).ends_at is None
+    assert sound.put_back().ends_at is None
+    assert (sound.put_back().wanted_bytes, sound.put_back().done_bytes) == (0, 0)
+    # What was there at the beginning may be more than is there now, and less.
+    assert one.progressed(kept.NOON + 60 * second, Progress(1, 0, 100, 250)).ends_at == kept.NOON + 60 * second
+
+
+def test_the_mail_says_how_its_link_is_used() -> None:
+    done = export(W).finished(kept.NOON, DAY, 7, 0)
+    zipped, page = (replace(done, url=f"https://x.de/{end}") for end in ("1/download", "exports?id=1"))
+    assert "X-Auth-Token" in words_of(zipped)[1]
+    assert "?token=" in words_of(zipped)[1]
+    assert "sign in there" in words_of(page)[1]
 
 
 def test_a_finished_one_is_kept_so_long_and_never_beyond_all_times() -> None:

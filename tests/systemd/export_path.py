@@ -52,7 +52,10 @@ async def main(folder: Path, port: int) -> None:
     try:
         async with asyncio.timeout(60):
             asked = await exporter.ask(
-                [(CdrNumber(7), section.key)], Reader(Identity("eve"), Role.ADMIN, frozenset()), "eve@example.org"
+                [(CdrNumber(7), section.key)],
+                Reader(Identity("eve"), Role.ADMIN, frozenset()),
+                "eve@example.org",
+                "/exports?id={}",
             )
             export: Export | None = asked
             while export is None or export.status is not ExportStatus.FINISHED or (await mails.waiting(store))[0]:

@@ -1,17 +1,14 @@
 """Exports: many recordings as one zip, made by and by."""
 
-from datetime import UTC
 from typing import Any
-from uuid import UUID
 
 import structlog
 from aiohttp import web
 
-from bridge.api import audio
+from bridge.api import exported as shared
 from bridge.api.answers import TooManyRequestsError, json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Exports, dependencies
-from bridge.api.wazo import pages
 from bridge.api.wazo.access import needs_scope
 from bridge.api.wazo.cdr import users_of
 from bridge.api.wazo.errors import (
@@ -23,13 +20,14 @@ from bridge.api.wazo.errors import (
 )
 from bridge.api.wazo.parsing import json_body
 from bridge.api.wazo.wanted import exported
-from bridge.core.access import Role, Scope
+from bridge.core.access import Scope
 from bridge.core.errors import ExportGoneError, MediaError, TooManyExportsError
-from bridge.core.exports import Export, ExportId, ExportStatus, recordings_of
+from bridge.core.exports import Export, ExportStatus
 
 log = structlog.get_logger()
 
 _ASK_AGAIN_S = 60
+_LINK = "/api/call-logd/1.0/exports/{}/download"
 
 
 async def new_export(request: web.Request, access: Access) -> web.StreamResponse:
@@ -38,12 +36,11 @@ async def new_export(request: web.Request, access: Access) -> web.StreamResponse
     deps, reader = dependencies(request), access.reader
     wanted, email = await exported(request.query, await json_body(request), reader, users_of(deps))
     exports = _offered(deps)
-    found = await pages.find(deps.store, wanted)
-    recordings = [one async for call in found.calls(deps.store) for one in recordings_of(call, reader)]
+    recordings = await shared.recordings(deps, wanted, reader)
     if not recordings:
         raise NoRecordingToExportError
     try:
-        export = await exports.ask(recordings, reader, email)
+        export = await exports.ask(recordings, reader, email, _LINK)
     except TooManyExportsError as error:
         raise TooManyRequestsError(error.message, _ASK_AGAIN_S) from error
     root = request.path.removesuffix("/cdr/recordings/media/export")
@@ -66,18 +63,13 @@ async def download(request: web.Request, access: Access) -> web.StreamResponse:
         raise ExportNotDoneYetError(export.id)
     if export.status is not ExportStatus.FINISHED:
         raise ExportNotFoundError(export.id, export.reason or str(export.status))
-    exports = _offered(deps)
     try:
-        # To ask how large it is takes nothing, and is no fact.
-        path = await exports.download(export, access.reader) if request.method == "GET" else exports.file(export)
-        file = await audio.open_wav(path.parent, path.name)
+        return await shared.send_zip(request, _offered(deps), export, access.reader, quoted=False)
     except ExportGoneError as error:
         raise ExportNotFoundError(export.id, error.message) from error
     except MediaError as error:
         log.error("export-missing", export=export.id, reason=error.message)
         raise ExportFileMissingError(export.id) from error
-    with file:
-        return await audio.send(request, file, _file_name(export), content_type="application/zip", quoted=False)
 
 
 async def cancel(request: web.Request, access: Access) -> web.StreamResponse:
@@ -91,12 +83,8 @@ async def cancel(request: web.Request, access: Access) -> web.StreamResponse:
 
 async def _own_export(request: web.Request, access: Access) -> Export:
     text = request.match_info["export_uuid"]
-    try:
-        export = await dependencies(request).store.export(ExportId(str(UUID(text))))
-    except ValueError:
-        raise ExportNotFoundError(text) from None
-    reader = access.reader
-    if export is None or (reader.role is not Role.ADMIN and export.owner != reader.identity):
+    export = await shared.its_export(dependencies(request), text, access.reader)
+    if export is None:
         raise ExportNotFoundError(text)
     return export
 
@@ -105,10 +93,6 @@ def _offered(deps: Dependencies) -> Exports:
     if deps.exports is None:
         raise NotOfferedError("exports are not made here")
     return deps.exports
-
-
-def _file_name(export: Export) -> str:
-    return f"{export.asked_at.astimezone(UTC):%Y-%m-%dT%H_%M_%SUTC}-{export.id}.zip"
 
 
 def _item(export: Export, deps: Dependencies) -> dict[str, Any]:
@@ -120,7 +104,7 @@ def _item(export: Export, deps: Dependencies) -> dict[str, Any]:
         "user_uuid": users_of(deps).uuid(export.owner),
         "requested_at": asked_at,
         "date": asked_at,
-        "filename": _file_name(export),
+        "filename": shared.file_name(export),
         "status": str(export.status),
         "recordings": export.recordings,
         "done": export.done,

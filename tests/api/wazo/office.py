@@ -76,12 +76,14 @@ class FakeExports:
     store: MemoryStore
     folder: Path
     asked: list[Sequence[WantedRecording]] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
     downloads: list[Identity] = field(default_factory=list)
     cancelled: list[ExportId] = field(default_factory=list)
     gone: bool = False
 
-    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str) -> Export:
+    async def ask(self, recordings: Sequence[WantedRecording], reader: Reader, email: str, link: str) -> Export:
         self.asked.append(recordings)
+        self.links.append(link)
         export = Export(
             ExportId(EXPORT),
             reader.identity,
