@@ -5,6 +5,7 @@ from aiohttp import web
 from bridge.api import (
     calls,
     coverage,
+    exports,
     health,
     journal,
     monitor,
@@ -42,6 +43,7 @@ OPERATIONS = (
     *webhooks.OPERATIONS,
     *pascom_http.OPERATIONS,
     *pitel.OPERATIONS,
+    *exports.OPERATIONS,
 )
 """Our own paths, and those of pascom and PITEL."""
 
