@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -61,10 +62,12 @@ async def send(
     *,
     content_type: str = "audio/wav",
     quoted: bool = True,
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> web.StreamResponse:
     """Answer with the file, or with what the request wants of it. A client that takes nothing for 60 s is let go.
 
-    `quoted`: the name stands in quotes; scripts for Wazo expect none.
+    `quoted`: the name stands in quotes; scripts for Wazo expect none. `before` is awaited where bytes of the file are
+    about to go out, before the first of them; what it raises ends the request, and none does.
 
     Raises RangeNotSatisfiableError, ConnectionError.
     """
@@ -90,6 +93,8 @@ async def send(
         raise RangeNotSatisfiableError(
             f"the file has {stamp.size} bytes", headers={"Content-Range": f"bytes */{stamp.size}"}, size=stamp.size
         )
+    if before is not None and request.method == "GET":
+        await before()
     if wanted is None:
         response = web.StreamResponse(status=200, headers=headers)
         wanted = range(stamp.size)

@@ -133,6 +133,8 @@ class FactKind(StrEnum):
     RECORD_PAUSED = "record.paused"
     RECORD_RESUMED = "record.resumed"
     CONTROL_REFUSED = "control.refused"
+    RECORDING_PLAYED = "recording.played"
+    RECORDING_DOWNLOADED = "recording.downloaded"
     USER_FLAGS_SET = "user.flags"
     JOURNAL_ENTRY = "journal.entry"
     RULES_LOADED = "rules.loaded"

@@ -195,12 +195,20 @@ class Erasing:
         return going, over
 
     async def _forget_elsewhere(self, person: Person) -> bool:
-        """What names the person outside calls: its flags, holds that are over. False where a hold in force names it."""
+        """What names the person outside its calls: its flags, holds that are over, what it has listened to.
+
+        False where a hold in force names it, or is on a call that it has listened to.
+        """
         naming = [hold for hold in await self._store.holds() if _names(hold, person)]
         if any(hold.released_at is None for hold in naming):
             return False
         personal: dict[FactNumber, dict[str, str]] = {}
-        for row in await self._store.select(sql.PERSONAL_OF_NO_CALL):
+        listened = await self._store.select(sql.LISTENED, person.identity) if person.identity is not None else []
+        holds = await self._retention.holds() if listened else []
+        for call_id in sorted({CallId(row["call_id"]) for row in listened} if holds else ()):
+            if _is_held(await rows_of(self._store, call_id), holds):
+                return False
+        for row in [*await self._store.select(sql.PERSONAL_OF_NO_CALL), *listened]:
             personal.setdefault(FactNumber(row["number"]), {})[row["name"]] = row["value"]
         unnamed = [replace(hold, target=replace(hold.target, number=None, identity=None)) for hold in naming]
         rewrites: list[tuple[str, Sequence[Row]]] = [(sql.ERASE_PERSONAL, _personal_rows(personal, person))]

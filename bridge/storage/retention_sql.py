@@ -67,6 +67,7 @@ UNION SELECT call_id FROM section_participants JOIN sections ON sections.id = se
 UNION SELECT call_id FROM sections WHERE owner = CAST(:identity AS TEXT)
 UNION SELECT call_id FROM fact_personal JOIN facts ON facts.number = fact
     WHERE name = 'identity' AND value = CAST(:identity AS TEXT) AND call_id IS NOT NULL
+    AND kind NOT IN ('recording.played', 'recording.downloaded')
 UNION SELECT facts.call_id FROM running_calls JOIN facts ON facts.call_id = running_calls.call_id, json_each(audience)
     WHERE json_each.value = CAST(:identity AS TEXT)
 """
@@ -79,6 +80,13 @@ UNION SELECT '', extension FROM journal WHERE identity = CAST(:identity AS TEXT)
 PERSONAL_OF_NO_CALL = """
 SELECT number, fact_personal.name, value FROM facts JOIN fact_personal ON fact = number
 WHERE call_id IS NULL AND value IS NOT NULL ORDER BY number
+"""
+# Who has listened to a call was not in it.
+LISTENED = """
+SELECT number, call_id, fact_personal.name, value FROM facts JOIN fact_personal ON fact = number
+WHERE fact_personal.name = 'identity' AND value = CAST(? AS TEXT) AND call_id IS NOT NULL
+    AND kind IN ('recording.played', 'recording.downloaded')
+ORDER BY number
 """
 
 # What is forgotten.

@@ -350,3 +350,50 @@ async def test_the_chain_still_fits(here: House) -> None:
     after = verify(here.database, None, expected=[before.head])
     assert (after.first, after.deleted) == (None, 2)
     assert after.erased > 0
+
+
+def listening(here: House, n: int, who: str, kind: FactKind = FactKind.RECORDING_PLAYED) -> AppendFact:
+    call_id, record_id = at_call(n)
+    personal = {"identity": who}
+    return AppendFact(
+        Fact(kind, here.now, call_id, record_id, file=1, personal=personal, audience=(Identity("alice"),))
+    )
+
+
+async def test_who_has_listened_is_forgotten_and_the_recordings_of_others_stay(here: House) -> None:
+    await a_call(here, 1)
+    await a_call(here, 2)
+    kinds = (FactKind.RECORDING_PLAYED, FactKind.RECORDING_DOWNLOADED)
+    await here.store.commit(
+        [listening(here, n, who, kind) for n in (1, 2) for who in ("carol", "bob") for kind in kinds]
+    )
+    plan, calls = await here.erasing.plan(Person(identity=Identity("carol")))
+    assert (plan.going, calls) == ([], [])
+    await erase(here, Person(identity=Identity("carol")))
+    assert len(here.files()) == 2
+    for kind in kinds:
+        assert [one.personal.get("identity") for one in await here.facts(kind)] == [None, "bob", None, "bob"]
+    assert in_files(here, "carol") == []
+    assert await here.erasing.pending() == []
+
+
+async def test_who_is_recorded_is_erased_and_who_has_listened_stays(here: House) -> None:
+    await a_call(here, 1)
+    await here.store.commit([listening(here, 1, "carol"), listening(here, 1, "alice")])
+    await erase(here, Person(identity=Identity("alice")))
+    assert here.files() == []
+    assert [one.personal for one in await here.facts(FactKind.RECORDING_PLAYED)] == [{"identity": "carol"}, {}]
+
+
+async def test_who_has_listened_to_what_a_hold_covers_is_kept_until_it_is_released(here: House) -> None:
+    await a_call(here, 1)
+    await here.store.commit([listening(here, 1, "carol")])
+    hold = Hold("h1", Target(call_id=at_call(1)[0]), "root", "in court", here.now)
+    await here.store.commit([PutHold(hold)])
+    await erase(here, Person(identity=Identity("carol")))
+    assert [one.personal for one in await here.facts(FactKind.RECORDING_PLAYED)] == [{"identity": "carol"}]
+    await here.store.commit([PutHold(replace(hold, released_at=here.now, released_by="eve", released_why="over"))])
+    (waiting,) = await here.erasing.pending()
+    await here.erasing.work_off(waiting)
+    assert [one.personal for one in await here.facts(FactKind.RECORDING_PLAYED)] == [{}]
+    assert len(here.files()) == 1

@@ -1,6 +1,7 @@
 """Recordings: their audio, and its deletion."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -9,6 +10,7 @@ from bridge.api import audio
 from bridge.api.answers import AudioMissingError, RecordingDeletedError
 from bridge.api.auth import Access
 from bridge.api.dependencies import dependencies
+from bridge.api.handouts import HANDOUTS
 from bridge.api.records import open_section
 from bridge.api.wazo.access import needs_scope
 from bridge.api.wazo.cdr import call_of, visible_call
@@ -75,15 +77,17 @@ async def _send(request: web.Request, access: Access, kept: KeptCdr, prefix: str
     needs_scope(access, f"{prefix}.{kept.number}.recordings.{uuid}.media.read", *scopes)
     section = _recording(kept, uuid, reader)
     try:
-        _, file = await open_section(request, section.key, reader)
+        section, file = await open_section(request, section.key, reader)
     except RecordingDeletedError as error:
         raise RecordingMediaNotFoundError(uuid) from error
     except AudioMissingError as error:
         raise RecordingMediaGoneError(uuid) from error
+    # Who may only download goes on with a download.
+    note = partial(request.app[HANDOUTS].note, section, access, download=not ranged or Scope.PLAY not in reader.scopes)
     with file:
         log.info("recording-sent", cdr=kept.number, recording=uuid, identity=reader.identity, part=ranged)
         name = None if ranged else recording_name(kept.number, section)
-        return await audio.send(request, file, name, quoted=False)
+        return await audio.send(request, file, name, quoted=False, before=note)
 
 
 def _recording(kept: KeptCdr, uuid: str, reader: Reader) -> Section:

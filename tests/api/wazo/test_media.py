@@ -7,7 +7,7 @@ from aiohttp.web import Application, Request
 from bridge.core.access import Role, Scope
 from bridge.core.cdrs import CdrNumber, recording_name
 from bridge.core.ids import CallId
-from bridge.core.records import SectionState
+from bridge.core.records import FactKind, SectionState
 from tests.api.house import ALICE, BOB, CAROL, DAVE, ROOT, WAV
 from tests.api.wazo.office import BASE, TENANT, FakeRecordings, Office, another, recorded, refused, uuid_of
 
@@ -223,3 +223,27 @@ async def test_a_daemon_that_deletes_nothing_says_so(office: Office) -> None:
     async with office.opened() as client:
         headers = await office.client_token(ROOT, Role.ADMIN)
         await refused(await client.delete(media(1, uuid_of(section)), headers=headers), 503, "service-unavailable")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "whole", "part"),
+    [
+        ((Scope.PLAY, Scope.DOWNLOAD), FactKind.RECORDING_DOWNLOADED, FactKind.RECORDING_PLAYED),
+        ((Scope.DOWNLOAD,), FactKind.RECORDING_DOWNLOADED, FactKind.RECORDING_DOWNLOADED),
+        ((Scope.PLAY,), None, FactKind.RECORDING_PLAYED),
+    ],
+)
+async def test_who_is_handed_a_recording_is_a_fact(
+    office: Office, wazo: Client, scopes: tuple[Scope, ...], whole: FactKind | None, part: FactKind
+) -> None:
+    section = recorded()
+    await office.call(section)
+    for ranged, kind in (({}, whole), ({"Range": "bytes=10-19"}, part)):
+        headers = await office.token(ROOT, Role.ADMIN, scopes) | ANY | ranged
+        before = (await office.store.fact_bounds())[1]
+        response = await wazo.get(media(1, uuid_of(section)), headers=headers)
+        assert response.ok is (kind is not None)
+        facts = [one.fact for one in await office.store.facts_after(before, 10)]
+        assert [(one.kind, one.record_id, one.personal) for one in facts] == (
+            [] if kind is None else [(kind, section.record_id, {"identity": "root"})]
+        )
