@@ -1,0 +1,282 @@
+/**
+ * The console: which view an address shows, who is signed in, the header and the keys.
+ * @module
+ */
+import { aborted, ApiError, del, get, SIGNED_OUT } from "./api.js";
+import { button, dialog, errorBox, failed, loading } from "./components.js";
+import { h, replace } from "./dom.js";
+import { icon } from "./icons.js";
+
+/**
+ * Who is signed in: `GET /api/v1/session`.
+ * @typedef {{identity: string, name: string, role: "user"|"supervisor"|"admin", scopes: string[],
+ *   expiresAt: number|null, systemname: string, version: string}} Session
+ */
+
+/**
+ * What a view is shown with.
+ * @typedef {Object} Context
+ * @property {URLSearchParams} params of the address
+ * @property {string[]} path what stands behind the view's own path: `["17"]` of /calls/17
+ * @property {Session|null} session null on the sign-in page alone
+ * @property {(path: string, options?: {replace?: boolean}) => void} go to another address of the console
+ * @property {(params: Object<string, any>, options?: {replace?: boolean}) => void} setParams changes the address and
+ *   `params`, and shows nothing anew: the view does that. Empty text, null and undefined take a parameter away. Going
+ *   back in the browser shows the view anew
+ * @property {AbortSignal} signal aborted when the view is left
+ */
+
+/**
+ * The views. `under`: what may follow its path goes to this module. `key` follows `g`. `may`: who sees it at all.
+ * @type {Array<{name: string, path: string, label: string, key?: string, under?: string, may?: (session: Session) => boolean}>}
+ */
+export const VIEWS = [
+  { name: "now", path: "/now", label: "Now", key: "n" },
+  { name: "calls", path: "/calls", label: "Calls", key: "c", under: "call" },
+  { name: "rules", path: "/rules", label: "Rules", key: "r", may: (session) => session.role !== "user" },
+  { name: "exports", path: "/exports", label: "Exports", key: "e", may: (session) => session.scopes.includes("export") },
+  { name: "callbacks", path: "/callbacks", label: "Callbacks", key: "b", may: (session) => session.role === "admin" },
+  { name: "coverage", path: "/coverage", label: "Coverage", key: "v" },
+  { name: "system", path: "/system", label: "Health", key: "h" },
+];
+
+/** Keys that hold everywhere. A view's module may export `KEYS` of its own, `[["Space", "play or pause"]]`, for `?`. */
+const KEYS = [
+  ["/", "search"],
+  ["?", "these keys"],
+  ["Esc", "close a dialog, leave a field"],
+];
+
+const header = document.getElementById("header");
+const main = document.getElementById("view");
+
+/** @type {Session|null} */
+let session = null;
+let leave = () => {};
+let shownKeys = [];
+
+/**
+ * Whose address it is.
+ * @param {string} pathname
+ * @returns {{module: string, view: string, path: string[]}|null}
+ */
+export function resolve(pathname) {
+  if (pathname === "/") return { module: "now", view: "now", path: [] };
+  if (pathname === "/sign-in") return { module: "sign-in", view: "sign-in", path: [] };
+  for (const view of VIEWS) {
+    if (pathname === view.path) return { module: view.name, view: view.name, path: [] };
+    if (view.under && pathname.startsWith(`${view.path}/`)) {
+      const path = pathname.slice(view.path.length + 1).split("/").map(decoded);
+      return { module: view.under, view: view.name, path };
+    }
+  }
+  return null;
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/**
+ * Go to an address of the console.
+ * @param {string} path with its query
+ * @param {{replace?: boolean}} [options] `replace`: Back does not come here again
+ */
+export function go(path, { replace: instead = false } = {}) {
+  history[instead ? "replaceState" : "pushState"](null, "", path);
+  show();
+}
+
+/** Show what the address says. */
+async function show() {
+  leave();
+  const aborter = new AbortController();
+  const { signal } = aborter;
+  let end = null;
+  let left = false;
+  leave = () => {
+    left = true;
+    aborter.abort();
+    end?.();
+    for (const one of document.querySelectorAll("dialog[open]")) one.close();
+  };
+
+  const found = resolve(location.pathname);
+  if (found?.view !== "sign-in" && session === null && !(await signedIn(signal))) return;
+  if (left) return;
+  const params = new URLSearchParams(location.search);
+  const place = h("div", { class: ["view", found ? `view-${found.module}` : ""] });
+  replace(main, place);
+  drawHeader(found?.view);
+  window.scrollTo(0, 0);
+  if (!found) {
+    document.title = "Not found – recbridge";
+    replace(place, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "/now" }, "To the calls that go on now")));
+    return;
+  }
+  const waiting = setTimeout(() => place.childElementCount || replace(place, loading()), 300);
+  try {
+    const module = await import(`./views/${found.module}.js`);
+    if (left) return;
+    document.title = `${module.title} – recbridge`;
+    shownKeys = module.KEYS ?? [];
+    if (document.activeElement === document.body && history.state === null) main.focus({ preventScroll: true });
+    const context = { params, path: found.path, session, go, setParams: paramsSetter(params), signal };
+    end = (await module.show(place, context)) ?? null;
+    if (left) end?.();
+  } catch (error) {
+    if (!left && !aborted(error) && !(error instanceof ApiError && error.status === 401)) {
+      if (!(error instanceof ApiError)) console.error(error);
+      replace(place, errorBox(error, { again: show }));
+    }
+  } finally {
+    clearTimeout(waiting);
+  }
+}
+
+function paramsSetter(params) {
+  return (changes, { replace: instead = false } = {}) => {
+    for (const [name, value] of Object.entries(changes)) {
+      const text = Array.isArray(value) ? value.join(",") : value;
+      if (text === null || text === undefined || text === "") params.delete(name);
+      else params.set(name, String(text));
+    }
+    const query = params.toString();
+    history[instead ? "replaceState" : "pushState"](null, "", location.pathname + (query ? `?${query}` : ""));
+  };
+}
+
+/** Ask who is signed in; where nobody is, or it cannot be asked, the page says so. */
+async function signedIn(signal) {
+  try {
+    session = await get("/api/v1/session", null, { signal });
+    return true;
+  } catch (error) {
+    if (!aborted(error) && !(error instanceof ApiError && error.status === 401)) {
+      replace(main, errorBox(error, { again: show }));
+    }
+    return false;
+  }
+}
+
+/**
+ * Take a session that has just begun, and go on.
+ * @param {Session} begun
+ * @param {string} to where
+ */
+export function begin(begun, to) {
+  session = begun;
+  go(to, { replace: true });
+}
+
+function toSignIn() {
+  session = null;
+  if (location.pathname === "/sign-in") return;
+  const to = location.pathname + location.search;
+  go(to === "/" ? "/sign-in" : `/sign-in?to=${encodeURIComponent(to)}`, { replace: true });
+}
+
+async function signOut() {
+  await del("/api/v1/session");
+  session = null;
+  go("/sign-in");
+}
+
+// The header
+
+/**
+ * The views that somebody may see.
+ * @param {Session} who
+ */
+export function viewsOf(who) {
+  return VIEWS.filter((view) => !view.may || view.may(who));
+}
+
+function drawHeader(current) {
+  if (session === null) {
+    replace(header);
+    return;
+  }
+  const links = viewsOf(session).map((view) =>
+    h("a", { href: view.path, "aria-current": view.name === current ? "page" : null }, view.label),
+  );
+  const who = session.name && session.name !== session.identity ? `${session.name} (${session.identity})` : session.identity;
+  replace(
+    header,
+    h("a", { class: "brand", href: "/now", title: `recbridge ${session.version}` }, "recbridge", session.systemname && h("span", { class: "minor" }, session.systemname)),
+    h("nav", { "aria-label": "Views" }, links),
+    h(
+      "div",
+      { class: "who" },
+      h("span", { class: "identity" }, icon("user"), h("span", {}, who), h("span", { class: "minor" }, session.role)),
+      button("", { icon: "keys", kind: "plain", title: "Keys", onclick: showKeys }),
+      button("Sign out", { kind: "plain", onclick: signOut }),
+    ),
+  );
+}
+
+// Keys
+
+function showKeys() {
+  const views = session ? viewsOf(session).filter((view) => view.key).map((view) => [`g ${view.key}`, view.label]) : [];
+  const list = (title, keys) => [
+    h("h3", {}, title),
+    h("dl", { class: "keys" }, keys.map(([key, what]) => h("div", {}, h("dt", {}, key.split(" ").map((one) => h("kbd", {}, one))), h("dd", {}, what)))),
+  ];
+  return dialog("Keys", () => [
+    shownKeys.length > 0 && list("In this view", shownKeys),
+    list("Everywhere", KEYS),
+    views.length > 0 && list("Go to", views),
+  ]);
+}
+
+const TYPING = "input:not([type=checkbox],[type=radio],[type=range],[type=button]), textarea, select, [contenteditable]";
+let waitsForView = 0;
+
+function onKey(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  const typing = event.target instanceof Element && event.target.matches(TYPING);
+  if (event.key === "Escape" && typing) return event.target.blur();
+  if (typing || document.querySelector("dialog[open]")) return;
+  if (Date.now() < waitsForView) {
+    waitsForView = 0;
+    const view = session && viewsOf(session).find((one) => one.key === event.key);
+    if (view) {
+      event.preventDefault();
+      go(view.path);
+    }
+    return;
+  }
+  if (event.key === "g" && session) {
+    waitsForView = Date.now() + 1500;
+  } else if (event.key === "?") {
+    event.preventDefault();
+    showKeys();
+  } else if (event.key === "/" && session) {
+    event.preventDefault();
+    const search = main.querySelector("input[type=search]");
+    if (search) search.focus();
+    else go("/calls");
+  }
+}
+
+/** A click on a link of the console shows its view without loading the page again. */
+function onClick(event) {
+  if (event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
+  if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+  if (!resolve(link.pathname) || (link.hash && link.pathname === location.pathname)) return;
+  event.preventDefault();
+  go(link.pathname + link.search);
+}
+
+document.addEventListener("keydown", onKey);
+document.addEventListener("click", onClick);
+window.addEventListener("popstate", show);
+window.addEventListener(SIGNED_OUT, toSignIn);
+window.addEventListener("unhandledrejection", (event) => failed(event.reason));
+show();
