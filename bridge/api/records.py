@@ -50,7 +50,7 @@ class AudioQuery(Fields):
 class TicketBody(Fields):
     """What a ticket is for: the path of a section's audio."""
 
-    path: Annotated[str, Field(max_length=500)]
+    path: Annotated[str, Field(max_length=500, json_schema_extra={"pattern": f"^{_PATH.pattern}$"})]
 
 
 async def record(request: web.Request, access: Access) -> web.StreamResponse:
@@ -97,11 +97,7 @@ async def open_section(request: web.Request, key: SectionKey, reader: Reader) ->
 
     Raises NotFoundError, RecordingDeletedError, NotStoredYetError, AudioMissingError, StoreError.
     """
-    section = await _visible_section(request, key, reader)
-    if section.deleted_at is not None:
-        raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at))
-    if section.state is not SectionState.STORED:
-        raise NotStoredYetError(f"this section has no audio: it is {section.state}", state=str(section.state))
+    section = await stored_section(request, key, reader)
     try:
         return section, await audio.open_wav(dependencies(request).audio_root, section.path)
     except MediaError as error:
@@ -110,6 +106,19 @@ async def open_section(request: web.Request, key: SectionKey, reader: Reader) ->
             raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at)) from error
         log.error("audio-missing", section=list(key), reason=error.message)
         raise AudioMissingError("this section's file is not where it was stored") from error
+
+
+async def stored_section(request: web.Request, key: SectionKey, reader: Reader) -> Section:
+    """A section that this reader may see, and that has audio.
+
+    Raises NotFoundError, RecordingDeletedError, NotStoredYetError, StoreError.
+    """
+    section = await _visible_section(request, key, reader)
+    if section.deleted_at is not None:
+        raise RecordingDeletedError("this recording was deleted", deletedAt=epoch_ms(section.deleted_at))
+    if section.state is not SectionState.STORED:
+        raise NotStoredYetError(f"this section has no audio: it is {section.state}", state=str(section.state))
+    return section
 
 
 async def new_ticket(request: web.Request, access: Access) -> web.StreamResponse:
@@ -170,11 +179,12 @@ def _no_record() -> NotFoundError:
     return NotFoundError("there is no such record")
 
 
-_KEYS = {
+SECTION_PATH = {
     "record_id": {"type": "string", "pattern": f"^{_RECORD_ID.pattern}$"},
     "rule_id": {"type": "string", "pattern": f"^{_NUMBER.pattern}$"},
     "file": {"type": "string", "pattern": f"^{_NUMBER.pattern}$"},
 }
+"""The JSON Schemas of what names a section in a path."""
 
 OPERATIONS = (
     Operation(
@@ -183,7 +193,7 @@ OPERATIONS = (
         record,
         "What was recorded of a call",
         {200: RecordEntry},
-        path_schemas=_KEYS,
+        path_schemas=SECTION_PATH,
     ),
     Operation(
         "GET",
@@ -195,7 +205,7 @@ OPERATIONS = (
         errors=(403, 409, 410, 416),
         public=True,
         security=("bearer", "token", "session", "ticket"),
-        path_schemas=_KEYS,
+        path_schemas=SECTION_PATH,
         headers=("Range",),
     ),
     Operation(

@@ -18,6 +18,9 @@ from bridge.storage.disk_errors import media_error
 _BLOCK_SAMPLES = 65_536
 _STRETCHES_PER_S = 10
 _STRETCHES_AT_MOST = 4_000
+# What is short is drawn finer: 800 fill a screen.
+_FINE_STRETCHES_PER_S = 100
+_FINE_STRETCHES = 800
 _FULL_SCALE = 32_768
 _SYSTEM_ERROR = 2
 """libsndfile's code for what the system refused."""
@@ -28,9 +31,10 @@ Samples = npt.NDArray[np.int16]
 def inspect(path: Path) -> AudioReport:
     """Read a finished WAV through, in blocks of 64k samples; one hour of 8 kHz takes about 20 ms, its hash 30.
 
-    There are ten stretches for drawing in a second, but never more than 4,000 in all, nor more than samples. A file
-    without samples is a report of 0 s. Raises MediaError with `reason`: `file-missing`, `empty`, `still-written` (its
-    header is unfinished: libsndfile would read 0 samples), `unreadable`, or trouble of the disk.
+    There are ten stretches for drawing in a second; up to 100 as long as they are no more than 800 in all; never more
+    than 4,000 in all (of an hour each is 0.9 s), nor more than samples. A file without samples is a report of 0 s.
+    Raises MediaError with `reason`: `file-missing`, `empty`, `still-written` (its header is unfinished: libsndfile
+    would read 0 samples), `unreadable`, or trouble of the disk.
     """
     before = repair.look(path)
     if not before.final:
@@ -65,7 +69,8 @@ class _Levels:
         self.channels = channels
         self.taken = 0
         self._rate = rate
-        stretches = min(-(-frames * _STRETCHES_PER_S // rate), _STRETCHES_AT_MOST, frames)
+        fine = min(-(-frames * _FINE_STRETCHES_PER_S // rate), _FINE_STRETCHES)
+        stretches = min(max(-(-frames * _STRETCHES_PER_S // rate), fine), _STRETCHES_AT_MOST, frames)
         # Where each stretch begins, and the end of the last.
         self._edges = np.arange(stretches + 1, dtype=np.int64) * frames // max(stretches, 1)
         self._lowest = np.full((channels, stretches), np.iinfo(np.int16).max, dtype=np.int16)

@@ -84,7 +84,7 @@ def test_a_tone_has_the_levels_that_mathematics_says(wav: Path) -> None:
     assert report.peak == (0.5,)
     assert report.rms[0] == pytest.approx(0.5 / math.sqrt(2), rel=1e-3)
     assert report.sha256 == hashlib.sha256(wav.read_bytes()).hexdigest()
-    assert np.array_equal(drawn(report.peaks, 1), np.tile(np.array([-64, 64], np.int8), (200, 1, 1)))
+    assert np.array_equal(drawn(report.peaks, 1), np.tile(np.array([-64, 64], np.int8), (800, 1, 1)))
 
 
 def test_full_scale_and_silence_are_1_and_0(wav: Path) -> None:
@@ -106,14 +106,19 @@ def test_each_side_of_a_stereo_file_has_its_own_levels(wav: Path) -> None:
     assert report.peak == (0.25, 0.125)
     assert report.rms == pytest.approx((0.25 / math.sqrt(2), 0.125 / math.sqrt(2)), rel=1e-3)
     stretches = drawn(report.peaks, 2)
-    assert stretches.shape == (100, 2, 2)
-    assert np.array_equal(stretches[:50, 1], np.zeros((50, 2)))
-    assert np.array_equal(stretches[50:, 1], np.full((50, 2), -16))
-    assert np.array_equal(stretches[:, 0], np.tile([-32, 32], (100, 1)))
+    assert stretches.shape == (800, 2, 2)
+    assert np.array_equal(stretches[:400, 1], np.zeros((400, 2)))
+    assert np.array_equal(stretches[400:, 1], np.full((400, 2), -16))
+    assert np.array_equal(stretches[:, 0], np.tile([-32, 32], (800, 1)))
 
 
-def test_a_long_file_is_drawn_in_4000_stretches(wav: Path) -> None:
-    assert len(inspect(write(wav, tone(450, 100))).peaks) == 2 * 4000
+@pytest.mark.parametrize(
+    ("seconds", "stretches"), [(1, 100), (7.99, 799), (10, 800), (80, 800), (81, 810), (450, 4000)]
+)
+def test_a_short_file_is_drawn_finer_and_a_long_one_in_4000_stretches(
+    wav: Path, seconds: float, stretches: int
+) -> None:
+    assert len(inspect(write(wav, tone(seconds, 100))).peaks) == 2 * stretches
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,7 +136,7 @@ def test_block_borders_show_nowhere(pairs: list[tuple[int, int]], rate: int) -> 
     assert report.peak == tuple(np.abs(wide).max(axis=1) / 32768)
     assert report.rms == pytest.approx(tuple(np.sqrt((wide**2).mean(axis=1)) / 32768))
     stretches = drawn(report.peaks, 2)
-    count = min(math.ceil(len(pairs) * 10 / rate), len(pairs))
+    count = min(math.ceil(len(pairs) * 100 / rate), len(pairs))
     assert len(stretches) == count
     for at, stretch in enumerate(stretches):
         part = wide[:, at * len(pairs) // count : (at + 1) * len(pairs) // count]
