@@ -55,6 +55,7 @@ class CdrOrder(StrEnum):
     DIALED = "requested_extension"
     CONTEXT = "requested_context"
     CALL = "conversation_id"
+    TALKED = "talked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ class CdrFilter:
     distinct_peer: bool = False
     heard_by: tuple[Identity, ...] | None = None
     inside: tuple[str, ...] | None = None
+    queue: str | None = None
+    user: Identity | None = None
+    name: str = ""
+    min_talked_s: float | None = None
+    max_talked_s: float | None = None
+    call_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

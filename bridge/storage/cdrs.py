@@ -55,6 +55,7 @@ _ORDERS = {
     CdrOrder.DIALED: "dialed",
     CdrOrder.CONTEXT: "context",
     CdrOrder.CALL: "call_id",
+    CdrOrder.TALKED: "talked_s",
 }
 
 _LISTS = """

@@ -114,12 +114,12 @@ ORDER BY id
 ADD_CDR = """
 INSERT INTO cdrs (id, systemname, call_id, started_at, answered_at, ended_at, direction, source_name, source_number,
     source_identity, destination_name, destination_number, destination_identity, dialed, context, queue, talked_s,
-    hangup_cause, status, destination_context, found_by)
+    hangup_cause, status, destination_context, found_by, tallied)
 VALUES (:id, CAST(:systemname AS TEXT), CAST(:call_id AS TEXT), :started_at, :answered_at, :ended_at,
     CAST(:direction AS TEXT), CAST(:source_name AS TEXT), CAST(:source_number AS TEXT), CAST(:source_identity AS TEXT),
     CAST(:destination_name AS TEXT), CAST(:destination_number AS TEXT), CAST(:destination_identity AS TEXT),
     CAST(:dialed AS TEXT), CAST(:context AS TEXT), CAST(:queue AS TEXT), :talked_s, :hangup_cause,
-    :status, CAST(:destination_context AS TEXT), CAST(:found_by AS TEXT))
+    :status, CAST(:destination_context AS TEXT), CAST(:found_by AS TEXT), 0)
 """
 ADD_CDR_RECORD = """
 INSERT INTO cdr_records (cdr, position, systemname, record_id)
@@ -132,9 +132,12 @@ WHERE record_id = CAST(:value AS TEXT) AND cdr IS NULL
     AND requested_at <= (SELECT ended_at FROM cdrs WHERE id = :cdr)
 """
 ADD_CDR_PARTICIPANT = """
-INSERT INTO cdr_participants (cdr, position, systemname, identity)
-VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT))
+INSERT INTO cdr_participants (cdr, position, systemname, identity, started_at)
+VALUES (:cdr, :position, CAST(:systemname AS TEXT), CAST(:value AS TEXT),
+    (SELECT started_at FROM cdrs WHERE id = :cdr))
 """
+# When all that belongs to it is there it is counted, once.
+TALLY_CDR = "UPDATE cdrs SET tallied = 1 WHERE id = :id"
 
 ADD_ACCESS = """
 INSERT INTO tokens (id, systemname, secret_sha256, identity, role, scopes, created_at, expires_at, made_with)

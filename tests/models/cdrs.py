@@ -118,6 +118,7 @@ def _value(order: CdrOrder, cdr: Cdr) -> Any:
         CdrOrder.DIALED: to_bytes(cdr.dialed),
         CdrOrder.CONTEXT: to_bytes(cdr.context),
         CdrOrder.CALL: to_bytes(cdr.call_id),
+        CdrOrder.TALKED: cdr.talked_s,
     }[order]
 
 
