@@ -18,6 +18,7 @@ from bridge.asterisk.connection import AmiConnection
 from bridge.asterisk.contacts import PhoneContacts
 from bridge.asterisk.filters import EVENTS
 from bridge.asterisk.policy import ConnectionState
+from bridge.backlog import Backlog
 from bridge.books import Books
 from bridge.clock import SteadyClock
 from bridge.config import Config, load_config
@@ -48,9 +49,10 @@ from bridge.housekeeping import Housekeeping
 from bridge.keeper import Keeper
 from bridge.listening import listening
 from bridge.lock import alone
+from bridge.loop_lag import LoopLag
 from bridge.mail import Mailer
 from bridge.notify import Notifier
-from bridge.numbers import numbers
+from bridge.numbers import Parts, numbers
 from bridge.outbox import Outbox
 from bridge.pump import pump
 from bridge.rulebook import Rulebook
@@ -173,7 +175,8 @@ class Daemon:
         hub = Hub(store)
         # Of their own, so that live streams and callbacks cannot take each other's place.
         callbacks_hub = Hub(store, most=MOST_WEBHOOKS)
-        metrics = Metrics(lambda: numbers(connection, engine, keeper, hub, books, webhooks=webhooks))
+        backlog, loop_lag = Backlog(store), LoopLag()
+        metrics = Metrics(lambda: numbers(parts))
         intents = IntentsFile(config.database.with_name(f"{config.database.name}.intents"), utc_now)
 
         def publish(facts: Sequence[NumberedFact]) -> None:
@@ -248,6 +251,22 @@ class Daemon:
 
         disk = SpoolWatch(spool, config.spool.low_space, tell, clock)
 
+        parts = Parts(
+            connection=connection,
+            engine=engine,
+            keeper=keeper,
+            intents_bytes=lambda: intents.size_bytes,
+            hub=hub,
+            books=books,
+            webhooks=webhooks,
+            housekeeping=housekeeping,
+            backlog=backlog,
+            mailer=mailer,
+            disk=disk,
+            low_space=config.spool.low_space,
+            loop_lag=loop_lag,
+            clock=utc_now,
+        )
         def not_ready() -> Sequence[NotReady]:
             return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
 
@@ -304,6 +323,8 @@ class Daemon:
             asyncio.create_task(webhooks.run(), name="webhooks"),
             asyncio.create_task(exporter.run(), name="exports"),
             asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
+            asyncio.create_task(backlog.run(), name="backlog"),
+            asyncio.create_task(loop_lag.run(), name="loop lag"),
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
         try:

@@ -19,6 +19,7 @@ from bridge.core.decisions import ACTS, Act, Decision, Report, Tick
 from bridge.core.errors import NotConfirmedError, TooManyCommandsError
 from bridge.core.ids import Identity
 from bridge.core.messages import Event
+from bridge.core.metering import Meter, Metered
 from bridge.core.people import UserFlags
 from bridge.core.recorder import Recorder
 from bridge.core.records import FactKind
@@ -90,6 +91,7 @@ class Engine:
         self._asked: dict[CommandNumber, _Asked] = {}
         self._patience_s = patience_s
         self._seen_at = seen_at
+        self._meter = Meter(clock())
         self._stopping = False
         self._has_restored = False
 
@@ -102,6 +104,15 @@ class Engine:
     def waiting(self) -> int:
         """What has come in and is not decided yet."""
         return len(self._inbox)
+
+    @property
+    def bound(self) -> int:
+        """With so much waiting no more is taken from Asterisk's queue."""
+        return _INBOX_BOUND
+
+    def metered(self) -> Metered:
+        """What was measured of starts, talk and files up to now."""
+        return self._meter.metered(self._clock())
 
     async def feed(self, items: list[Input]) -> None:
         """Hand in events and facts in their order; waits while the recorder has more than it can do."""
@@ -160,7 +171,9 @@ class Engine:
         store = self._store
         sections, demands, pauses = await store.open_sections(), await store.demands(), await store.pauses()
         calls = await store.running_calls()
-        self.recorder.spans.restore(await store.open_talks(), await store.open_spans())
+        talks, spans = await store.open_talks(), await store.open_spans()
+        self.recorder.spans.restore(talks, spans)
+        self._meter.restore(talks, spans, sections)
         return self.recorder.restore(sections, self._clock(), demands, pauses, calls, self._seen_at)
 
     def stop(self) -> None:
@@ -213,6 +226,10 @@ class Engine:
                 if isinstance(item, Command | SetFlags):
                     error = NotConfirmedError("something went wrong here, and the log says what")
                     decisions.append(Refused(item.number, error))
+        try:
+            self._meter.take(items, decisions, now)
+        except Exception:  # numbers must not end the recording of all calls
+            log.exception("not-measured")
         return [*decisions, *self.recorder.checkpoint()]
 
     async def _carry_out(self, decisions: list[Decision]) -> None:

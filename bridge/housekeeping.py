@@ -54,6 +54,12 @@ class Housekeeping:
         is taken for an orphan, and no call for finished.
         """
         self.warning: NotReady | None = None
+        self.deleted = Totals()
+        """Sections that were deleted since the start because their time was over."""
+        self.deleted_calls = 0
+        self.failures = 0
+        self.done_at: datetime | None = None
+        """When a whole run ended last."""
         self._store = store
         self._database = database
         self._retention = Retention(store, database, spool, clock)
@@ -73,9 +79,12 @@ class Housekeeping:
             try:
                 async with run_turn(self._database):
                     await self.once()
+                self.done_at = self._clock()
             except (StoreError, MediaError) as error:
+                self.failures += 1
                 log.warning("housekeeping-put-off", problem=error.message)
             except Exception:  # what it is for must not end the recording of all calls
+                self.failures += 1
                 log.exception("housekeeping-failed")
             await self._sleep(self._every().total_seconds())
 
@@ -110,6 +119,7 @@ class Housekeeping:
         if plan.going:
             order = Order("retention", NOBODY, "", self._keep.recordings)
             done = await self._retention.delete(plan.going, order, _PAUSE_S)
+            self.deleted = self.deleted + done
             log.info("retention", sections=done.count, bytes=done.size_bytes, held=sum(plan.held.values()))
         for erasure in await self._erasing.pending():
             await self._erasing.work_off(erasure, _PAUSE_S)
@@ -128,6 +138,7 @@ class Housekeeping:
             self._refuse(f"{len(going)} finished calls")
             return False
         done = await self._calls.delete(going, Order("retention", NOBODY, "", keep), _PAUSE_S)
+        self.deleted_calls += done
         if done:
             await self._erasing.clear()
         log.info("retention", calls=done)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -9,6 +10,7 @@ from datetime import datetime
 import structlog
 
 from bridge.core.errors import StoreError
+from bridge.core.histograms import Histogram
 from bridge.core.live import NotReady
 from bridge.core.records import Fact, FactKind
 from bridge.core.store import AppendFact, Change, Intent, Intents, Mark, Store
@@ -25,6 +27,7 @@ _START_S = 10.0
 """How long the start waits for a database that does not take what an earlier run has left."""
 _AT_ONCE = 1000
 """Changes in one commit, where many wait."""
+_COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _IN_MEMORY = 200_000
 """Changes that wait in memory; those that come then wait in the file alone."""
 
@@ -43,10 +46,12 @@ class Keeper:
         outbox: Outbox,
         clock: Callable[[], datetime],
     ) -> None:
-        """`outbox` gets the facts of every commit, in order."""
+        """`outbox` gets the facts of every commit, in order; `commits` and `failures` count those, with their time."""
         self.outbox = outbox
         self.error: StoreError | None = None
         self.lost = 0
+        self.commits = Histogram(_COMMIT_BOUNDS_S)
+        self.failures = 0
         self._store = store
         self._filing = Filing(intents)
         self._clock = clock
@@ -153,6 +158,11 @@ class Keeper:
         """Changes that the database has not taken yet."""
         return self._count()
 
+    @property
+    def bound(self) -> int:
+        """So many changes wait in memory at most."""
+        return _IN_MEMORY
+
     def not_ready(self) -> Sequence[NotReady]:
         """What is wrong with what is to be kept."""
         reasons = []
@@ -201,16 +211,20 @@ class Keeper:
         if len(self._trying) == 1:
             left = len(self._trying[0].intent.changes) - self._trying[0].done - len(changes)
             last = Mark(last.run, last.number - left)
+        began = time.perf_counter()
         try:
             facts = await self._store.commit(changes, last)
         except StoreError as error:
+            self.failures += 1
             if error.details.get("reason") != "refused-value":
                 raise
             self._refused(changes)
             return
         except Exception as error:
+            self.failures += 1
             log.exception("commit-failed")
             raise StoreError(f"the database could not be written: {error!r}", reason="unexpected") from error
+        self.commits.observe(time.perf_counter() - began)
         self._last = last
         self._taken(len(changes))
         self.outbox.put(facts)

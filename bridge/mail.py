@@ -59,6 +59,7 @@ class Mailer:
     ) -> None:  # fmt: skip
         """`one_within_s` is how long the server may take for one mail."""
         self.warning: NotReady | None = None
+        self.given_up = 0
         self._store = store
         self._config = config
         self._systemname = systemname
@@ -73,6 +74,11 @@ class Mailer:
     def configured(self) -> bool:
         """Whether there is a server to send mails through."""
         return self._config is not None
+
+    @property
+    def waiting(self) -> int:
+        """Mails that are not sent yet, as far as was looked."""
+        return self._waiting
 
     async def send(self, to: str, subject: str, text: str) -> bool:
         """Keep a mail to one address; on return it is on disk, and is sent by and by.
@@ -160,6 +166,7 @@ class Mailer:
         again = None if refused.for_good else again_at(mail, now)
         log.warning("mail-not-taken", mail=mail.id, reason=refused.reason, problem=refused.message, again=str(again))
         if again is None:
+            self.given_up += 1
             fact = Fact(FactKind.MAIL_GIVEN_UP, now, data={"mail": mail.id, "reason": refused.reason})
             await self._store.commit([AppendFact(fact)], rewrites=mails.ending(mail))
             return

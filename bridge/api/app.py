@@ -24,6 +24,7 @@ from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.handouts import HANDOUTS, Handouts
 from bridge.api.metrics import METRICS, Metrics
 from bridge.api.pascom import http as pascom_http
+from bridge.api.http_numbers import HTTP
 from bridge.api.tickets import TICKETS, Tickets
 from bridge.api.wazo import routes as wazo
 
@@ -61,7 +62,8 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     app[TICKETS] = Tickets()
     app[HANDOUTS] = Handouts(deps)
     app[streams.KEEPALIVE_S] = keepalive_s
-    app[METRICS] = metrics or Metrics()
+    app[METRICS] = metrics = metrics or Metrics()
+    app[HTTP] = metrics.http
     app[openapi.DOCUMENT] = openapi.Document(OPERATIONS)
     app.on_response_prepare.append(requests.add_headers)
     app.on_shutdown.append(_end_streams)

@@ -17,6 +17,7 @@ from aiohttp import HttpVersion11, web
 from bridge.api.addresses import client_address
 from bridge.api.answers import NotFoundError, RequestError, error_body, json_response
 from bridge.api.dependencies import dependencies
+from bridge.api.http_numbers import HTTP
 from bridge.api.wazo.errors import in_wazo_words, is_wazo
 from bridge.core.errors import (
     ControlError,
@@ -89,19 +90,22 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
     _PROGRESS.set(progress)
     began = time.monotonic()
     status = _GONE
+    response: web.StreamResponse | None = None
     with structlog.contextvars.bound_contextvars(request_id=progress.request_id):
         try:
             response = await handler(request)
             status = response.status
             return response
         finally:
+            duration_s = time.monotonic() - began
+            request.app[HTTP].count(request, response, status, duration_s)
             log.info(
                 "request",
                 method=request.method,
                 path=_shown(request.rel_url.raw_path),
                 status=status,
                 remote=client_address(request, dependencies(request).trusted_proxies),
-                duration_ms=round((time.monotonic() - began) * 1000, 1),
+                duration_ms=round(duration_s * 1000, 1),
             )
 
 

@@ -75,6 +75,11 @@ class AmiConnection:
         """Events that nobody has taken yet."""
         return len(self._inbox)
 
+    @property
+    def bound(self) -> int:
+        """With so many waiting the connection is dropped."""
+        return self._inbox.bound
+
     def not_ready(self) -> tuple[NotReady, ...]:
         """What keeps us from recording, with the remedy; empty while all is well."""
         where = self._where

@@ -51,7 +51,7 @@ class Inbox:
     """
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
+        self.bound = bound
         self._items: deque[Item] = deque()
         self._held: deque[Item] = deque()
         # Where events go now, and how many may be there: the one look that each event takes.
@@ -68,7 +68,7 @@ class Inbox:
     def hold(self) -> None:
         """Keep events back until `release`: a snapshot is being taken."""
         self._into = self._held
-        self._room = self._bound - len(self._items)
+        self._room = self.bound - len(self._items)
 
     def release(self, connected: Connected) -> None:
         """Hand on the snapshot, and then what was kept back."""
@@ -84,7 +84,7 @@ class Inbox:
 
     def _take_up(self) -> None:
         self._held.clear()
-        self._into, self._room = self._items, self._bound
+        self._into, self._room = self._items, self.bound
         if self._items:
             self._filled.set()
 
@@ -93,7 +93,7 @@ class Inbox:
         into = self._into
         waiting = len(into)
         if waiting >= self._room:
-            if len(self._items) > self._bound // 2:
+            if len(self._items) > self.bound // 2:
                 self._drained.clear()
             return False
         into.append(message)
@@ -119,7 +119,7 @@ class Inbox:
             batch = list(islice(self._items, limit))
             for _ in batch:
                 self._items.popleft()
-        if len(self._items) <= self._bound // 2:
+        if len(self._items) <= self.bound // 2:
             self._drained.set()
         return batch
 

@@ -79,6 +79,11 @@ class IntentsFile:
         self._broken = False
         self._unread = 0
 
+    @property
+    def size_bytes(self) -> int:
+        """What is written and not taken in yet; the room that is reserved does not count."""
+        return self._end - len(_FIRST_LINE)
+
     def append(self, intents: Sequence[Intent]) -> None:
         """Add them; on return they are on disk. Raises OSError; then nothing of them is there."""
         descriptor = self._opened()

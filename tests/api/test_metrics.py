@@ -1,6 +1,7 @@
 """What Prometheus reads, and who may."""
 
 from collections import Counter
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -12,10 +13,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.api.addresses import client_address, counted_as, is_local
 from bridge.api.app import create_app
-from bridge.api.metrics import Metrics, Numbers
+from bridge.api.metrics import Metrics
+from bridge.api.numbers import ASTERISK_STATES, CallbackNumbers, KeepingNumbers, Numbers, WaitingNumbers
+from bridge.api.rule_labels import RuleLabels
+from bridge.asterisk.policy import ConnectionState
 from bridge.core.access import Role
 from bridge.core.accounts import Reason
 from bridge.core.coverage import Sums, Tally
+from bridge.core.histograms import Histogram
 from bridge.core.ids import FactNumber, RuleId
 from bridge.core.live import NotReady
 from bridge.core.records import Alarm, Fact, FactKind, NumberedFact, SectionState
@@ -44,6 +49,13 @@ def read(text: str) -> dict[str, float]:
     return found
 
 
+def histogram(*values: float) -> Histogram:
+    made = Histogram((0.1, 1.0))
+    for value in values:
+        made.observe(value)
+    return made
+
+
 async def shown(house: House, metrics: Metrics) -> tuple[str, dict[str, float]]:
     house.hub = Hub(house.store)
     async with TestClient(TestServer(create_app(house.dependencies(), metrics=metrics))) as client:
@@ -56,10 +68,28 @@ async def shown(house: House, metrics: Metrics) -> tuple[str, dict[str, float]]:
 
 async def test_what_is_so_now_and_what_has_been_are_told_without_anybodys_name(house: House) -> None:
     tally = Tally(Sums(3, 90.0, 60.0, Counter({Reason.FAILED: 30})), {None: Sums(1, 5.0), RuleId(2): Sums(2, 8.5, 4.0)})
-    sections = {SectionState.RECORDING: 4}
-    metrics = Metrics(lambda: Numbers(2, 1, sections, True, 5, 6, 7, 8, 9, tally))
+    now = Numbers(
+        calls=2,
+        talks=1,
+        sections={(RuleId(2), SectionState.RECORDING): 3, (RuleId(9), SectionState.RECORDING): 1},
+        rules=[RuleId(1), RuleId(2)],
+        asterisk="connected",
+        asterisk_waiting=5,
+        inbox_waiting=6,
+        changes_waiting=7,
+        bounds={"asterisk": 100, "inbox": 10, "database": 200},
+        changes_lost=8,
+        streams=9,
+        coverage=tally,
+        callbacks=CallbackNumbers({"enabled": 1}, 2, 3, {"failed": 4}, 5),
+        keeping=KeepingNumbers(histogram(0.05, 0.5, 7.0), 1, 300, 4, 5000, 6, 7, 1_700_000_000.5),
+        waiting=WaitingNumbers(2, 61.5, 3, 4),
+    )
+    metrics = Metrics(lambda: now)
     house.not_ready = [NotReady("spool-full", "make room in /secret")]
-    metrics.count([numbered(FactKind.SECTION_STORED), numbered(FactKind.SECTION_STORED), numbered(FactKind.CALL_BEGAN)])
+    stored = replace(numbered(FactKind.SECTION_STORED).fact, rule_id=RuleId(2))
+    metrics.count([NumberedFact(FactNumber(1), stored)] * 2)
+    metrics.count([numbered(FactKind.CALL_BEGAN)])
     metrics.count([numbered(FactKind.SECTION_FAILED), numbered(FactKind.ASTERISK_CONNECTED)])
     for alarm in (Alarm.FILE_GONE, "file-gone", "made up", ["x"], None):
         metrics.count([numbered(FactKind.SECTION_ALARM, alarm=alarm)])
@@ -69,7 +99,14 @@ async def test_what_is_so_now_and_what_has_been_are_told_without_anybodys_name(h
         "recbridge_not_ready{reason=spool-full}": 1,
         "recbridge_calls": 2,
         "recbridge_talks": 1,
+        "recbridge_rules": 2,
         "recbridge_sections{state=recording}": 4,
+        "recbridge_rule_sections{rule=2,state=recording}": 3,
+        "recbridge_rule_sections{rule=1,state=recording}": 0,
+        "recbridge_rule_sections{rule=other,state=recording}": 1,
+        "recbridge_rule_sections_ended_total{outcome=stored,rule=1}": 0,
+        "recbridge_rule_sections_ended_total{outcome=stored,rule=2}": 2,
+        "recbridge_rule_sections_ended_total{outcome=failed,rule=none}": 1,
         "recbridge_sections{state=paused}": 0,
         "recbridge_sections_ended_total{outcome=stored}": 2,
         "recbridge_sections_ended_total{outcome=failed}": 1,
@@ -79,6 +116,27 @@ async def test_what_is_so_now_and_what_has_been_are_told_without_anybodys_name(h
         "recbridge_section_alarms_total{alarm=silent}": 0,
         "recbridge_facts_total": 10,
         "recbridge_asterisk_connected": 1,
+        "recbridge_asterisk_state{state=connected}": 1,
+        "recbridge_asterisk_state{state=login-refused}": 0,
+        "recbridge_waiting_limit{queue=inbox}": 10,
+        "recbridge_commit_seconds_bucket{le=0.1}": 1,
+        "recbridge_commit_seconds_bucket{le=1.0}": 2,
+        "recbridge_commit_seconds_bucket{le=+Inf}": 3,
+        "recbridge_commit_seconds_count": 3,
+        "recbridge_commit_seconds_sum": 7.55,
+        "recbridge_commit_failures_total": 1,
+        "recbridge_intents_bytes": 300,
+        "recbridge_housekeeping_deleted_sections_total": 4,
+        "recbridge_housekeeping_deleted_bytes_total": 5000,
+        "recbridge_housekeeping_deleted_calls_total": 6,
+        "recbridge_housekeeping_failures_total": 7,
+        "recbridge_housekeeping_done_timestamp_seconds": 1_700_000_000.5,
+        "recbridge_webhooks{state=enabled}": 1,
+        "recbridge_webhook_given_up_total": 5,
+        "recbridge_exports_waiting": 2,
+        "recbridge_exports_oldest_seconds": 61.5,
+        "recbridge_mails_waiting": 3,
+        "recbridge_mails_given_up_total": 4,
         "recbridge_asterisk_connects_total": 1,
         "recbridge_asterisk_losses_total": 0,
         "recbridge_waiting{queue=asterisk}": 5,
@@ -105,6 +163,61 @@ async def test_the_room_on_the_disk_and_the_process_are_told(house: House) -> No
     assert (found["recbridge_spool_free_bytes"], found["recbridge_spool_total_bytes"]) == (5, 10)
     assert (found["recbridge_ready"], found["recbridge_warning{reason=spool-low}"]) == (1, 1)
     assert found["process_resident_memory_bytes"] > 0
+
+
+async def test_requests_are_told_by_route_and_never_by_path(house: House) -> None:
+    house.hub = Hub(house.store)
+    metrics = Metrics()
+    async with TestClient(TestServer(create_app(house.dependencies(), metrics=metrics))) as client:
+        for number in range(50):
+            await client.get(f"/api/v1/records/secret-{number}")
+            await client.get(f"/nowhere/secret-{number}")
+        await client.request("PROPFIND", "/health")
+        await client.get("/health")
+        text = await (await client.get("/metrics")).text()
+    found = read(text)
+    assert {
+        "recbridge_http_requests_total{method=GET,route=/api/v1/records/{record_id},status=4xx}": 50,
+        "recbridge_http_requests_total{method=GET,route=other,status=4xx}": 50,
+        "recbridge_http_requests_total{method=other,route=other,status=4xx}": 1,
+        "recbridge_http_requests_total{method=GET,route=/health,status=2xx}": 1,
+        "recbridge_http_request_duration_seconds_count{route=/api/v1/records/{record_id}}": 50,
+        "recbridge_http_request_duration_seconds_bucket{le=+Inf,route=/health}": 1,
+    }.items() <= found.items()
+    assert "secret" not in text
+    assert "PROPFIND" not in text
+
+
+async def test_a_live_stream_is_counted_and_not_timed(house: House) -> None:
+    house.hub = Hub(house.store)
+    metrics = Metrics()
+    async with TestClient(TestServer(create_app(house.dependencies(), metrics=metrics))) as client:
+        headers = await house.token(ROOT, Role.ADMIN)
+        async with client.get("/api/v1/stream", headers=headers) as response:
+            assert response.status == 200
+            house.hub.close()
+            await response.read()
+        async with client.ws_connect("/api/v1/ws", headers=headers) as socket:
+            await socket.close()
+    assert metrics.http.requests["/api/v1/stream", "GET", "2xx"] == 1
+    assert metrics.http.requests["/api/v1/ws", "GET", "1xx"] == 1
+    assert not metrics.http.durations
+
+
+def test_a_rule_that_is_not_in_force_any_more_is_other_and_no_counter_falls() -> None:
+    labels = RuleLabels()
+    one, two, gone = RuleId(1), RuleId(2), RuleId(3)
+    assert labels.counters("x", {one: 5.0}, [one, two]) == {"1": 5.0, "2": 0.0}
+    assert labels.counters("x", {one: 5.0, gone: 2.0, None: 4.0}, [two]) == {"2": 0.0, "other": 2.0, "none": 4.0}
+    assert labels.counters("x", {one: 6.0, gone: 2.0, None: 4.0}, [two]) == {"2": 0.0, "other": 3.0, "none": 4.0}
+    assert labels.counters("x", {one: 7.5, gone: 2.0}, [one]) == {"1": 1.5, "other": 3.0, "none": 4.0}
+    assert labels.counters("y", {RuleId(0): 1.0}, []) == {"0": 1.0}
+    many = {RuleId(number): 1.0 for number in range(100, 1100)}
+    assert labels.counters("z", many, [one]) == {"1": 0.0, "other": 1000.0}
+
+
+def test_the_states_of_the_connection_are_all_there() -> None:
+    assert tuple(map(str, ConnectionState)) == ASTERISK_STATES
 
 
 async def test_from_elsewhere_an_admins_token_is_needed(house: House, client: Client) -> None:
