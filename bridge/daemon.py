@@ -196,6 +196,7 @@ class Daemon:
             await taken_numbers(store, config.spool.local, utc_now()),
             flags=await store.user_flags(),
             queue_toggles=config.queue_toggles,
+            kept=self._book.kept(utc_now()),
         )
         setting = SettingKeeper(store, await store.settings(), recorder.phones.use, utc_now)
         engine = Engine(recorder, store, keeper, hands.perform, clock, seen_at=seen_at)
@@ -250,7 +251,6 @@ class Daemon:
             await engine.feed([AppendFact(fact)])
 
         disk = SpoolWatch(spool, config.spool.low_space, tell, clock)
-
         parts = Parts(
             connection=connection,
             engine=engine,
@@ -267,6 +267,7 @@ class Daemon:
             loop_lag=loop_lag,
             clock=utc_now,
         )
+
         def not_ready() -> Sequence[NotReady]:
             return [*self._not_ready(connection, hands, disk), *keeper.not_ready()]
 
@@ -322,9 +323,9 @@ class Daemon:
             asyncio.create_task(mailer.run(), name="mail"),
             asyncio.create_task(webhooks.run(), name="webhooks"),
             asyncio.create_task(exporter.run(), name="exports"),
-            asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
             asyncio.create_task(backlog.run(), name="backlog"),
             asyncio.create_task(loop_lag.run(), name="loop lag"),
+            asyncio.create_task(presence.keep_noting(config.database, utc_now), name="presence"),
             asyncio.create_task(self._reload_when_told(reload, engine, connection), name="reload"),
         ]
         try:
@@ -412,7 +413,7 @@ class Daemon:
                 self._log_refused(refused, "the rules stay as they were")
             else:
                 self._refused, self._book = None, book
-                engine.recorder.use_rules(book.rules, People(book.directory, self._config.trunks))
+                engine.recorder.use_rules(book.rules, People(book.directory, self._config.trunks), book.kept(utc_now()))
                 connection.want_variables(book.rules.variables() | outcome.VARIABLES)
                 await self._keep_book()
                 count = len(book.rules.rules)

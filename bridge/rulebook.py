@@ -3,9 +3,11 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bridge.config import Config
+from bridge.core.asked import KeptRules, kept_rules
 from bridge.core.document import in_order
 from bridge.core.errors import BadInputError, Problem
 from bridge.core.people import Directory, parse_users
@@ -23,6 +25,10 @@ class Rulebook:
     rules: RuleSet
     users_file: tuple[str, str]
     rule_files: tuple[tuple[str, str], ...]
+
+    def kept(self, since: datetime) -> KeptRules:
+        """What is kept of it, so that its answers can be told again."""
+        return kept_rules(self.rule_files, self.directory, since)
 
 
 def parse(users_file: tuple[str, str], rule_files: tuple[tuple[str, str], ...]) -> Rulebook:

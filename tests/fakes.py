@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
+from bridge.core.asked import Asked, AskedCall, AskedTalk, KeptRules, Matches
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.errors import StoreError
 from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
@@ -27,11 +28,13 @@ from bridge.core.store import (
     Intent,
     JoinTalks,
     Mark,
+    PutAsked,
     PutCall,
     PutDemand,
     PutExport,
     PutHold,
     PutPause,
+    PutRules,
     PutSection,
     PutSettings,
     PutSpan,
@@ -102,6 +105,8 @@ class MemoryStore:
         self._calls: dict[CallId, KeptCall] = {}
         self._talks: dict[TalkId, TalkAccount] = {}
         self._spans: dict[tuple[TalkId, int], Span] = {}
+        self._rules: list[KeptRules] = []
+        self._asked: dict[tuple[TalkId, datetime], Asked] = {}
         self._tokens: dict[str, Token] = {}
         self._settings = Settings()
         self._exports: dict[ExportId, Export] = {}
@@ -166,6 +171,11 @@ class MemoryStore:
                     self._talks[talk.talk_id] = talk
                 case PutSpan(span):
                     self._spans[span.talk_id, span.number] = span
+                case PutRules(rules):
+                    if not self._rules or self._rules[-1].digest != rules.digest:
+                        self._rules.append(replace(rules, number=len(self._rules) + 1))
+                case PutAsked(asked):
+                    self._asked[asked.talk_id, asked.at] = replace(asked, rules=len(self._rules) or None)
                 case JoinTalks(call_id, gone):
                     for talk in [talk for talk in self._talks.values() if talk.call_id == gone]:
                         self._talks[talk.talk_id] = replace(talk, call_id=call_id)
@@ -249,6 +259,62 @@ class MemoryStore:
             [span for key, span in sorted(self._spans.items()) if key[0] in ids],
             [account_of(one) for one in sections if one.talk_id and one.talk_id in ids],
         )
+
+    def _asked_talk(self, talk: TalkAccount, spans: Sequence[Span]) -> AskedTalk:
+        asked = tuple(one for key, one in sorted(self._asked.items()) if key[0] == talk.talk_id)
+        return AskedTalk(talk, tuple(span for span in spans if span.talk_id == talk.talk_id), asked)
+
+    async def asked_calls(
+        self, since: datetime, until: datetime, limit: int, after: AskedCall | None = None
+    ) -> Sequence[AskedCall]:
+        last = None if after is None else Account(after.number, after.cdr, (), (), ())
+        return [
+            AskedCall(one.number, one.cdr, tuple(self._asked_talk(talk, one.spans) for talk in one.talks))
+            for one in await self.accounts(since, until, limit, last)
+        ]
+
+    async def asked_call(self, number: CdrNumber) -> AskedCall | None:
+        self._check()
+        if not 1 <= number <= len(self._cdrs):
+            return None
+        one = self._account(number, self._cdrs[number - 1])
+        return AskedCall(number, one.cdr, tuple(self._asked_talk(talk, one.spans) for talk in one.talks))
+
+    async def asked_running(self, call_id: CallId) -> Sequence[AskedTalk]:
+        self._check()
+        ends = [cdr.ended_at for cdr in self._cdrs if cdr.call_id == call_id]
+        talks = sorted(self._talks.values(), key=lambda talk: (talk.began_at, talk.talk_id))
+        spans = [span for _, span in sorted(self._spans.items())]
+        running = [one for one in talks if one.call_id == call_id and not any(at >= one.began_at for at in ends)]
+        return [self._asked_talk(talk, spans) for talk in running]
+
+    async def cdrs_named(self, name: str) -> Sequence[CdrNumber]:
+        self._check()
+        named = [cdr.call_id == name or name in cdr.record_ids for cdr in self._cdrs]
+        return [CdrNumber(number) for number, it_is in enumerate(named, start=1) if it_is]
+
+    async def kept_rules(self, number: int) -> KeptRules | None:
+        self._check()
+        return next((one for one in self._rules if one.number == number), None)
+
+    async def rules_in_force(self) -> KeptRules | None:
+        self._check()
+        return self._rules[-1] if self._rules else None
+
+    async def rule_matches(self, since: datetime) -> Mapping[RuleId, Matches]:
+        self._check()
+        calls: dict[RuleId, set[CallId]] = {}
+        seconds: dict[RuleId, float] = {}
+        for span in self._spans.values():
+            talk = self._talks[span.talk_id]
+            if span.rule_id is None or talk.began_at < since:
+                continue
+            calls.setdefault(span.rule_id, set()).add(talk.call_id)
+            ended_at = span.ended_at or talk.ended_at
+            if span.reason is None and ended_at is not None:
+                lasted_s = (ended_at - span.began_at).total_seconds()
+                seconds[span.rule_id] = seconds.get(span.rule_id, 0.0) + lasted_s
+        return {one: Matches(len(of), seconds.get(one, 0.0)) for one, of in calls.items()}
 
     async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
         self._check()

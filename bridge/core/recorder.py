@@ -13,18 +13,20 @@ from bridge.core import decisions as d
 from bridge.core import journal, outcome
 from bridge.core import messages as m
 from bridge.core.applying import Applies, Applying, may_record
+from bridge.core.asked import Asked, KeptRules, facts_to_keep
 from bridge.core.channel_facts import ChannelFacts
 from bridge.core.commands import Command, Order
 from bridge.core.control import Control
 from bridge.core.ids import CallId, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.kept import KeptCall, keep
+from bridge.core.moves import Moves
 from bridge.core.people import People, UserFlags
 from bridge.core.phones import Phones
 from bridge.core.records import Demand, Fact, FactKind, Pause, Section
 from bridge.core.rules import Answers, Rule, RuleSet, Start, TalkFacts, ask
 from bridge.core.sectioner import Sectioner, Stretch, ends
 from bridge.core.spans import Spans
-from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, EndCall, PutCall
+from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, EndCall, PutAsked, PutCall, PutRules
 from bridge.core.tracker import CallTracker
 from bridge.core.watching import Limits, Watching
 
@@ -34,7 +36,7 @@ class Recorder:
 
     `files` gives the highest section number already used of a record and rule, so that a restart goes on counting.
     `flags` is what users have changed of their flags, `queue_toggles` what queues say of their members' record key,
-    `limits` what is too long for a file not to grow or to be silent.
+    `limits` what is too long for a file not to grow or to be silent, `kept` is of the rules what is kept of them.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Recorder:
         flags: Mapping[Identity, UserFlags] | None = None,
         queue_toggles: Mapping[str, bool] | None = None,
         limits: Limits | None = None,
+        kept: KeptRules | None = None,
     ) -> None:
         self._out: list[d.Decision] = []
         self.tracker = CallTracker()
@@ -56,7 +59,8 @@ class Recorder:
         self.applies = Applies(self.tracker, people, self.control.demands.in_call)
         self.phones = Phones(self, self._out, flags or {}, queue_toggles or {})
         self.channel_facts = ChannelFacts(self, self._out)
-        self.use_rules(rules, people)
+        self.moves = Moves(self)
+        self.use_rules(rules, people, kept)
         self.stretches: dict[int, Stretch] = {}
         self.answers: dict[CallId, Answers] = {}
         self._before: dict[CallId, Stretch] = {}
@@ -90,15 +94,20 @@ class Recorder:
 
     def handle(self, event: m.Event | d.Report | Order, now: datetime) -> list[d.Decision]:
         """Take one event, report or command; what to keep, to do and to answer, in order."""
+        self._keep_rules()
         on_event = self._on_event.get(type(event))
         if on_event is not None:
             on_event(event, now)
         else:
             if isinstance(event, m.ChannelHeld | m.VariableSet):
                 self._touch(event.uniqueid)
+            elif isinstance(event, m.Transferred):
+                for uniqueid in event.transferers:
+                    self._touch(uniqueid)
             self.channel_facts.heard(event)  # type: ignore[arg-type]  # reports are all in the table above
             for change in self.tracker.handle(event):  # type: ignore[arg-type]
                 self._changed(change, now)
+            self.moves.look(event)  # type: ignore[arg-type]
             self.channel_facts.look(event)  # type: ignore[arg-type]
         for stretch in list(self._unsaid.values()):
             self._offer(stretch, now)
@@ -116,7 +125,7 @@ class Recorder:
         self.channel_facts.wanted = wanted
 
     def _touch(self, uniqueid: Uniqueid) -> None:
-        """What no change tells, and no snapshot: who holds whom, and what a channel that goes had said."""
+        """What no change tells, and no snapshot: who holds or transfers whom, what a channel that goes had said."""
         channel = self.tracker.channels.get(uniqueid)
         if channel is not None:
             self.sectioner.touched[channel.call.call_id] = None
@@ -131,7 +140,8 @@ class Recorder:
     def checkpoint(self) -> list[d.Decision]:
         """The running calls of which something new is known since this was asked last, to be kept with all else."""
         touched, self.sectioner.touched = self.sectioner.touched, {}
-        decisions: list[d.Decision] = []
+        self._keep_rules()
+        decisions = self._taken()
         for call_id in touched:
             call = self.tracker.calls.get(call_id)
             if call is None:
@@ -148,6 +158,7 @@ class Recorder:
             self.control.know_again(all_known=True)
             for change in changes:
                 self._changed(change, now)
+            self.moves.look(event)
             self.channel_facts.look(event)
             self.sectioner.after_snapshot(now)
         for stretch in [*self.stretches.values(), *self._before.values()]:
@@ -199,6 +210,7 @@ class Recorder:
         """
         talks = self.tracker.restore(calls)
         self.channel_facts.restored()
+        self.moves.restored()
         for kept in calls:
             call = self.tracker.calls[kept.call_id]
             self.applies.restore(call, kept.rules)
@@ -208,17 +220,19 @@ class Recorder:
         self.control.demands.restore(demands)
         self.control.pauses.restore(pauses)
         self.control.know_again(all_known=False)
+        self._keep_rules()
         for talk in talks:
-            self._revive(talk)
+            self._revive(talk, now)
         for call in self.tracker.calls.values():
             self._revive_before(call, now)
         self.spans.know_again(talks, seen_at or now)
         self.spans.look(now)
         return self._taken()
 
-    def _revive(self, talk: c.Talk) -> None:
+    def _revive(self, talk: c.Talk, now: datetime) -> None:
         call = next(iter(talk.parties.values())).call
         answers = ask(self.rules, self._facts(call, list(talk.parties.values()), talk.began_at))
+        self._keep_asked(talk, answers, now)
         self.answers[call.call_id] = answers
         applying = self.applies.to(talk, call, answers)
         stretch = Stretch(talk, answers, applying.wanted, applying.owners, applying.offered, why_not=applying.why_not)
@@ -248,13 +262,22 @@ class Recorder:
         self.sectioner.revive(before)
         before.wanted = {rule_id: rule for rule_id, rule in rules.items() if rule_id in before.sections}
 
-    def use_rules(self, rules: RuleSet, people: People) -> None:
-        """New rules count from the next talk."""
+    def use_rules(self, rules: RuleSet, people: People, kept: KeptRules | None = None) -> None:
+        """New rules count from the next talk; `kept` is kept of them before anything is asked of them."""
+        self._new_rules = kept
         self.rules = rules
         self.people = self.sectioner.people = people
         self.applies.use_rules(rules, people)
         self.tracker.variables = rules.variables() | outcome.VARIABLES
         self._early = any(placed.rule.start is not Start.TALK for placed in rules.rules)
+
+    def _keep_rules(self) -> None:
+        if self._new_rules is not None:
+            self._out.append(PutRules(self._new_rules))
+            self._new_rules = None
+
+    def _keep_asked(self, talk: c.Talk, answers: Answers, now: datetime) -> None:
+        self._out.append(PutAsked(Asked(talk.talk_id, now, facts_to_keep(answers.talk, self.rules))))
 
     def stretches_of(self, call: c.Call) -> list[Stretch]:
         """What may be recorded of a call now: the time before a talk, and its talks."""
@@ -356,7 +379,7 @@ class Recorder:
             call,
             {"direction": finished.direction, "talked_s": finished.talked_s, "records": list(finished.record_ids)},
         )
-        self._out.append(AddCdr(finished))
+        self._out.append(AddCdr(finished, journal.parties(call, self.people, ended_at)))
         self._out.extend(AddJournalEntry(entry) for entry in journal.entries(call, self.people, ended_at))
 
     def _channel_gone(self, change: c.ChannelGone, now: datetime) -> None:
@@ -447,6 +470,7 @@ class Recorder:
         parties = list(talk.parties.values())
         self._end_before(talk, call, now)
         answers = ask(self.rules, self._facts(call, parties, now))
+        self._keep_asked(talk, answers, now)
         self.answers[call.call_id] = answers
         self.applies.remember(call, answers)
         applying = self.applies.to(talk, call, answers)
@@ -455,6 +479,7 @@ class Recorder:
         data = {
             "talk": talk.number,
             "channels": [party.name for party in parties],
+            "parties": [party.uniqueid for party in parties],
             "direction": str(answers.talk.direction),
             "recording": wanted,
             "reason": None if wanted else applying.why_not or answers.why_not(),
@@ -474,7 +499,7 @@ class Recorder:
         stretch = self.stretches[talk.number]
         self._end_before(talk, call, now)
         names = [party.name for party in talk.parties.values()]
-        data = {"talk": talk.number, "channels": names}
+        data = {"talk": talk.number, "channels": names, "parties": list(talk.parties)}
         self.note(FactKind.TALK_CHANGED, now, call, data, audience=self._with(call, change.left))
         if talk.parties:  # else over already: one snapshot can bring several changes of a talk
             self._arrange(stretch, now)

@@ -7,12 +7,13 @@ from typing import Final, NamedTuple, Protocol, get_args
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.asked import Asked, AskedCall, AskedTalk, KeptRules, Matches
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
-from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Pause, Section
+from bridge.core.records import Cdr, Demand, Fact, JournalEntry, NumberedEntry, NumberedFact, Party, Pause, Section
 from bridge.core.retention import Hold
 from bridge.core.settings import Settings
 
@@ -40,9 +41,10 @@ class AddJournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class AddCdr:
-    """Add a finished call."""
+    """Add a finished call, with those who were in it."""
 
     cdr: Cdr
+    parties: tuple[Party, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,20 @@ class PutSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class PutRules:
+    """Keep the rules that are in force from now on, unless they are those that were in force before."""
+
+    rules: KeptRules
+
+
+@dataclass(frozen=True, slots=True)
+class PutAsked:
+    """Keep what the rules kept last were asked of a talk: a new row, or the row of its talk and time with this."""
+
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
 class PutSettings:
     """Keep what an admin has set."""
 
@@ -156,6 +172,8 @@ Change = (
     | PutTalk
     | PutSpan
     | JoinTalks
+    | PutRules
+    | PutAsked
     | PutSettings
     | PutExport
 )
@@ -258,6 +276,32 @@ class Store(Protocol):
         `after` is the last one of the page before. Talks are those that ended, by their beginnings; spans and sections
         go by talk, number and request.
         """
+
+    async def asked_calls(
+        self, since: datetime, until: datetime, limit: int, after: AskedCall | None = None
+    ) -> Sequence[AskedCall]:
+        """Up to `limit` calls that ended from `since` to before `until` (aware), in the order of their ends.
+
+        `after` is the last one of the page before. Talks are those that ended.
+        """
+
+    async def asked_call(self, number: CdrNumber) -> AskedCall | None:
+        """One finished call, with its talks."""
+
+    async def asked_running(self, call_id: CallId) -> Sequence[AskedTalk]:
+        """The talks of a call that runs, by their beginnings; those of a call that had its name before are left out."""
+
+    async def cdrs_named(self, name: str) -> Sequence[CdrNumber]:
+        """The finished calls that are called this, or wrote into the record that is; in order."""
+
+    async def kept_rules(self, number: int) -> KeptRules | None:
+        """The rules with this number."""
+
+    async def rules_in_force(self) -> KeptRules | None:
+        """The rules that were kept last."""
+
+    async def rule_matches(self, since: datetime) -> Mapping[RuleId, Matches]:
+        """How often each rule had to do with a call in talks that began since then (aware)."""
 
     async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
         """When Asterisk or recbridge came and went, from the last such fact up to `since` on to `until`, in order."""

@@ -31,37 +31,46 @@ SELECT talk_spans.* FROM talks JOIN talk_spans ON talk_spans.talk_id = talks.tal
 ORDER BY talk_spans.talk_id, talk_spans.number
 """
 
-ENDED_CALLS = """
+CALLS = """
 SELECT cdrs.*,
        (SELECT json_group_array(record_id) FROM
            (SELECT record_id FROM cdr_records WHERE cdr = cdrs.id ORDER BY position)) AS record_ids,
        (SELECT json_group_array(identity) FROM
            (SELECT identity FROM cdr_participants WHERE cdr = cdrs.id ORDER BY position)) AS participants
-FROM cdrs WHERE ended_at >= ? AND ended_at < ? AND (ended_at, id) > (?, ?) ORDER BY ended_at, id LIMIT max(?, 0)
+FROM cdrs
+"""
+ENDED_CALLS = f"""
+{CALLS} WHERE ended_at >= ? AND ended_at < ? AND (ended_at, id) > (?, ?) ORDER BY ended_at, id LIMIT max(?, 0)
 """
 # The talks of the calls from one (its end and id) up to another. A linkedid may live again when its call is over: a
 # talk belongs to the first call of its name that ended after it. CROSS JOIN: SQLite keeps to that order (measured: else
 # it reads all spans there are).
-_TALKS_OF = """
+TALKS_OF = """
 FROM cdrs CROSS JOIN talks ON talks.call_id = cdrs.call_id AND talks.ended_at IS NOT NULL
     AND talks.began_at <= cdrs.ended_at
     AND NOT EXISTS (SELECT 1 FROM cdrs AS earlier WHERE earlier.call_id = cdrs.call_id
                     AND (earlier.ended_at, earlier.id) < (cdrs.ended_at, cdrs.id)
                     AND earlier.ended_at >= talks.began_at)
 """
-_UP_TO = "WHERE (cdrs.ended_at, cdrs.id) >= (?, ?) AND (cdrs.ended_at, cdrs.id) <= (?, ?)\n"
-TALKS_OF_CALLS = f"SELECT cdrs.id AS cdr, talks.* {_TALKS_OF} {_UP_TO} ORDER BY talks.began_at, talks.talk_id"
-SPANS_OF_CALLS = f"""
-SELECT cdrs.id AS cdr, talk_spans.* {_TALKS_OF} CROSS JOIN talk_spans ON talk_spans.talk_id = talks.talk_id {_UP_TO}
-ORDER BY talk_spans.talk_id, talk_spans.number
-"""
+UP_TO = "WHERE (cdrs.ended_at, cdrs.id) >= (?, ?) AND (cdrs.ended_at, cdrs.id) <= (?, ?)\n"
 # An empty talk_id is nobody's; word for word the condition of the index sections_talk.
-SECTIONS_OF_CALLS = f"""
+_OF_CALLS = (
+    f"SELECT cdrs.id AS cdr, talks.* {TALKS_OF} {{}} ORDER BY talks.began_at, talks.talk_id",
+    f"""
+SELECT cdrs.id AS cdr, talk_spans.* {TALKS_OF} CROSS JOIN talk_spans ON talk_spans.talk_id = talks.talk_id {{}}
+ORDER BY talk_spans.talk_id, talk_spans.number
+""",
+    f"""
 SELECT cdrs.id AS cdr, sections.talk_id, sections.rule_id, sections.state, sections.requested_at, sections.started_at,
     sections.ended_at, sections.duration_s, sections.sha256, sections.reason
-{_TALKS_OF} CROSS JOIN sections ON sections.talk_id = talks.talk_id AND sections.talk_id <> '' {_UP_TO}
+{TALKS_OF} CROSS JOIN sections ON sections.talk_id = talks.talk_id AND sections.talk_id <> '' {{}}
 ORDER BY sections.talk_id, sections.requested_at, sections.record_id, sections.rule_id, sections.file
-"""
+""",
+)
+TALKS_OF_CALLS, SPANS_OF_CALLS, SECTIONS_OF_CALLS = (sql.format(UP_TO) for sql in _OF_CALLS)
+_THESE = "WHERE cdrs.id IN (SELECT value FROM json_each(?))\n"
+OF_THESE = tuple(sql.format(_THESE) for sql in _OF_CALLS)
+"""The same of calls whose numbers are a JSON list: talks, spans, sections."""
 
 # Word for word the condition of the index facts_away. What went before `since` counts on from there.
 AWAY_FACTS = """

@@ -20,18 +20,20 @@ from bridge.core.store import (
     EndPause,
     JoinTalks,
     Mark,
+    PutAsked,
     PutCall,
     PutDemand,
     PutExport,
     PutHold,
     PutPause,
+    PutRules,
     PutSection,
     PutSettings,
     PutSpan,
     PutTalk,
     PutUserFlags,
 )
-from bridge.storage import accounts, holds, rows, running, statements, wishes
+from bridge.storage import accounts, asked, holds, rows, running, statements, wishes
 from bridge.storage.export_rows import PUT_EXPORT, export_key, export_row
 from bridge.storage.settings import PUT_SETTING, setting_rows
 from bridge.storage.values import Row
@@ -94,6 +96,8 @@ class Batch:
     # In their order: a join is about the rows before it. Of a span, as with sections, the last one.
     talks: list[tuple[str, Row]] = field(default_factory=list)
     spans: dict[tuple[str, int], Row] = field(default_factory=dict)
+    # In their order: what is asked is asked of the rules before it.
+    asked: list[tuple[str, Row]] = field(default_factory=list)
     tokens: list[Row] = field(default_factory=list)
     # What retention does to rows that are there already: statements of `retention_sql`, run in their order.
     rewrites: Sequence[tuple[str, Sequence[Row]]] = ()
@@ -143,6 +147,10 @@ class Batch:
                 self.talks.append((accounts.PUT_TALK, accounts.talk_row(talk, systemname)))
             case JoinTalks():
                 self.talks.append((accounts.JOIN_TALKS, accounts.join_row(change)))
+            case PutRules(kept):
+                self.asked.append((asked.PUT_RULES, asked.rules_row(kept, systemname)))
+            case PutAsked(one):
+                self.asked.append((asked.PUT_ASKED, asked.asked_row(one, systemname)))
             case PutSpan(span):
                 self.spans[span.talk_id, span.number] = accounts.span_row(span, systemname)
 
@@ -236,6 +244,7 @@ def plan(batches: Sequence[Batch], last_fact: int, last_hash: bytes, last_cdr: i
         statements.ADD_CDR_PARTICIPANT,
         [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.participants],
     )
+    yield statements.TALLY_CDR, [{"id": number} for number, _ in numbered_cdrs]
 
     done: dict[tuple[object, ...], tuple[str, Row]] = {}
     for batch in batches:
@@ -249,6 +258,8 @@ def plan(batches: Sequence[Batch], last_fact: int, last_hash: bytes, last_cdr: i
     for batch in batches:
         spans |= batch.spans
     yield accounts.PUT_SPAN, list(spans.values())
+    for sql, some in groupby((one for batch in batches for one in batch.asked), key=itemgetter(0)):
+        yield sql, [row for _, row in some]
 
     yield statements.ADD_ACCESS, [row for batch in batches for row in batch.tokens]
 

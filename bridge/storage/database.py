@@ -11,18 +11,19 @@ from typing import Self, TypeVar
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
+from bridge.core.asked import AskedCall, AskedTalk, KeptRules, Matches
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
 from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
-from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
+from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.kept import KeptCall
 from bridge.core.people import UserFlags
 from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Section
 from bridge.core.retention import Hold
 from bridge.core.settings import Settings
 from bridge.core.store import Change, Mark
-from bridge.storage import accounts, cdrs, holds, rows, running, statements, wishes
+from bridge.storage import accounts, asked, cdrs, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.export_rows import EXPORT, EXPORTS, export_of
 from bridge.storage.opening import Opened, connect
@@ -214,6 +215,56 @@ class SqliteStore:
         spans = await self._read(accounts.SPANS_OF_CALLS, *page)
         sections = await self._read(accounts.SECTIONS_OF_CALLS, *page)
         return accounts.page(calls, talks, spans, sections)
+
+    async def asked_calls(
+        self, since: datetime, until: datetime, limit: int, after: AskedCall | None = None
+    ) -> Sequence[AskedCall]:
+        """Up to `limit` calls that ended from `since` to before `until` (aware), in the order of their ends."""
+        last = (-1, 0) if after is None else (time_in(after.cdr.ended_at), after.number)
+        calls = list(await self._read(accounts.ENDED_CALLS, time_in(since), time_in(until), *last, limit))
+        if not calls:
+            return []
+        bounds = [value for row in (calls[0], calls[-1]) for value in (row["ended_at"], row["id"])]
+        talks = await self._read(accounts.TALKS_OF_CALLS, *bounds)
+        spans = await self._read(accounts.SPANS_OF_CALLS, *bounds)
+        return asked.page(calls, talks, spans, await self._read(asked.ASKED_OF_CALLS, *bounds))
+
+    async def asked_call(self, number: CdrNumber) -> AskedCall | None:
+        """One finished call, with its talks."""
+        found = await self._read(asked.CDR_END, number)
+        if not found:
+            return None
+        ended_at = found[0]["ended_at"]
+        calls = await self._read(accounts.ENDED_CALLS, ended_at, ended_at + 1, ended_at, number - 1, 1)
+        bounds = (ended_at, number, ended_at, number)
+        talks = await self._read(accounts.TALKS_OF_CALLS, *bounds)
+        spans = await self._read(accounts.SPANS_OF_CALLS, *bounds)
+        return next(iter(asked.page(calls, talks, spans, await self._read(asked.ASKED_OF_CALLS, *bounds))), None)
+
+    async def asked_running(self, call_id: CallId) -> Sequence[AskedTalk]:
+        """The talks of a call that runs, by their beginnings."""
+        talks = await self._read(asked.TALKS_OF_RUNNING, call_id)
+        ids = json_in([row["talk_id"] for row in talks])
+        spans = await self._read(asked.SPANS_OF_TALKS, ids)
+        return asked.talks_of(talks, spans, await self._read(asked.ASKED_OF_TALKS, ids))
+
+    async def cdrs_named(self, name: str) -> Sequence[CdrNumber]:
+        """The finished calls that are called this, or wrote into the record that is; in order."""
+        return [CdrNumber(row["id"]) for row in await self._read(asked.CDRS_NAMED, name)]
+
+    async def kept_rules(self, number: int) -> KeptRules | None:
+        """The rules with this number."""
+        found = await self._read(asked.RULES, number)
+        return asked.rules_of(found[0]) if found else None
+
+    async def rules_in_force(self) -> KeptRules | None:
+        """The rules that were kept last."""
+        found = await self._read(asked.NEWEST_RULES)
+        return asked.rules_of(found[0]) if found else None
+
+    async def rule_matches(self, since: datetime) -> Mapping[RuleId, Matches]:
+        """How often each rule had to do with a call in talks that began since then (aware)."""
+        return asked.matches_of(await self.look_through(asked.MATCHES, asked.since_talk(since)))
 
     async def away_facts(self, since: datetime, until: datetime) -> Sequence[NumberedFact]:
         """When Asterisk or recbridge came and went, from the last such fact up to `since` on to `until`, in order."""

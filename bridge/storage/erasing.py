@@ -25,9 +25,9 @@ from bridge.core.ids import CallId, FactNumber
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.retention import Hold, Totals, covers, number_matches, totals_of
 from bridge.core.store import AppendFact, Change, PutHold, PutSection
+from bridge.storage import asked, rows, turns
 from bridge.storage import holds as hold_rows
 from bridge.storage import retention_sql as sql
-from bridge.storage import rows, turns
 from bridge.storage.export_rows import forgetting_owner
 from bridge.storage.retention import Order, Plan, Retention, deletion, new_id
 from bridge.storage.traces import KeptRows, rows_of
@@ -189,13 +189,15 @@ class Erasing:
         if over:
             gone = {one.key for one in going}
             changes += [PutSection(without_in_section(one, person)) for one in kept.sections if one.key not in gone]
-            rewrites = [*_rewrites(kept, person), (sql.END_ERASURE_CALL, [self._call_row(erasure, call_id)])]
+            found = [row for one in kept.call_ids for row in await self._store.select(asked.ASKED_OF_CALL, one)]
+            rewrites = [*_rewrites(kept, person), asked.erasing_asked(found, person)]
+            rewrites.append((sql.END_ERASURE_CALL, [self._call_row(erasure, call_id)]))
         if changes or rewrites:
             await self._store.commit(changes, rewrites=rewrites)
         return going, over
 
     async def _forget_elsewhere(self, person: Person) -> bool:
-        """What names the person outside its calls: its flags, holds that are over, what it has listened to.
+        """What names the person outside its calls: its flags, holds that are over, kept rules, what it has listened to.
 
         False where a hold in force names it, or is on a call that it has listened to.
         """
@@ -217,6 +219,7 @@ class Erasing:
         for export in await self._store.exports():
             if person.is_user(export.owner):
                 rewrites += forgetting_owner(export.id)
+        rewrites.append(asked.erasing_rules(await self._store.select(asked.ALL_RULES), person))
         await self._store.commit([PutHold(hold) for hold in unnamed], rewrites=rewrites)
         return True
 

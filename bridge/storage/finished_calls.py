@@ -14,8 +14,8 @@ from bridge.core.ids import CallId
 from bridge.core.records import Fact, FactKind
 from bridge.core.retention import call_may_go
 from bridge.core.store import AppendFact, Change, PutSection
+from bridge.storage import asked, turns
 from bridge.storage import retention_sql as sql
-from bridge.storage import turns
 from bridge.storage.retention import Order, Retention
 from bridge.storage.traces import KeptRows, rows_of
 from bridge.storage.values import Row, text_in, texts_in, time_in
@@ -46,6 +46,7 @@ DELETE FROM talk_spans WHERE talk_id IN (SELECT talk_id FROM talks WHERE call_id
 """
 _DELETE_OF_CALL = (
     _DELETE_SPANS,
+    asked.DELETE_ASKED,
     "DELETE FROM talks WHERE call_id = CAST(:call_id AS TEXT)",
     "DELETE FROM demands WHERE call_id = CAST(:call_id AS TEXT)",
     "DELETE FROM pauses WHERE call_id = CAST(:call_id AS TEXT)",
@@ -141,6 +142,7 @@ class FinishedCalls:
             (_KEEP_NUMBER, [texts_in({"systemname": self._systemname, "last": max(batch.cdrs)})]),
             (_UNLINK_SECTIONS, [{"id": number} for number in batch.cdrs]),
             (_DELETE_CDR, [{"id": number} for number in batch.cdrs]),
+            (asked.DELETE_RULES, [{"now": time_in(self._retention.clock())}]),
         ]
         await self._store.commit([*batch.changes, AppendFact(self._fact(batch, order))], rewrites=rewrites)
         return len(batch.cdrs)

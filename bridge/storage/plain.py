@@ -27,6 +27,8 @@ def plain(value: object) -> Any:
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(plain(one) for one in value)
     if isinstance(value, Mapping):
         return {str(name): plain(one) for name, one in value.items()}
     return value if isinstance(value, _AS_THEY_ARE) else str(value)
@@ -42,7 +44,8 @@ def read(kind: type[T], value: object) -> T:
 
 @cache
 def reader(annotation: Any) -> _Reader:
-    """What reads a value of an annotation: dataclasses, enums, times, bytes, tuples, mappings of texts, optional ones.
+    """What reads a value of an annotation: dataclasses, enums, times, bytes, tuples, frozensets, mappings of texts,
+    optional ones.
 
     Raises NotImplementedError for any other.
     """
@@ -56,6 +59,8 @@ def reader(annotation: Any) -> _Reader:
         if arguments[1:] == (...,):
             return _each(reader(arguments[0]))
         return _fixed([reader(one) for one in arguments])
+    if origin is frozenset:
+        return _set(reader(arguments[0]))
     if origin in (Mapping, dict):
         return _mapping(reader(arguments[1]))
     if annotation is Any or annotation in _AS_THEY_ARE:
@@ -83,6 +88,10 @@ def _optional(one: _Reader) -> _Reader:
 
 def _each(one: _Reader) -> _Reader:
     return lambda value: tuple(one(each) for each in value)
+
+
+def _set(one: _Reader) -> _Reader:
+    return lambda value: frozenset(one(each) for each in value)
 
 
 def _fixed(readers: list[_Reader]) -> _Reader:
