@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from bridge.api.answers import InvalidFieldsError, json_response
 from bridge.api.auth import Access
@@ -36,7 +36,9 @@ def _moment(value: object) -> datetime:
         raise ValueError("it should be a time like 2026-03-02T09:00:00+01:00, or epoch milliseconds") from None
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+_MOMENTS = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "pattern": "^[0-9]{1,14}$"}]}
+
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema(_MOMENTS)]
 
 
 class CoverageQuery(Fields):

@@ -13,7 +13,7 @@ from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
 from bridge.api.validation import Fields, Nothing, body_of, query_of
-from bridge.api.wazo.parsing import EMAIL
+from bridge.api.wazo.kinds import EMAIL
 from bridge.api.wazo.wanted import visible_to
 from bridge.core.access import Reader, Scope
 from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery

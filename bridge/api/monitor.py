@@ -27,7 +27,11 @@ def _one_line(text: str) -> str:
     return text
 
 
-ChannelText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_one_line)]
+_NO_BREAKS = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"}
+
+ChannelText = Annotated[
+    str, Field(min_length=1, max_length=256, json_schema_extra=_NO_BREAKS), AfterValidator(_one_line)
+]
 """A channel's name, `PJSIP/bob-00000001`, or its Uniqueid."""
 
 

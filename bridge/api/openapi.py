@@ -121,7 +121,7 @@ def _described(one: Operation, schemas: _Schemas) -> Json:
     if one.body is not None:
         described["requestBody"] = {"required": one.body_required, "content": _body(one, schemas)}
     if one.security is not None:
-        described["security"] = [{scheme: []} for scheme in one.security]
+        described["security"] = [{scheme: []} if scheme else {} for scheme in one.security]
     elif one.public:
         described["security"] = []
     return described

@@ -1,8 +1,9 @@
 """wazo-confd's feature extensions: the keys `*26` and `*3`, which an admin may disable."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid5
 
 from aiohttp import web
@@ -11,10 +12,11 @@ from bridge.api.answers import json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Setting, dependencies
 from bridge.api.wazo.access import needs_admin
-from bridge.api.wazo.errors import InvalidDataError, NotOfferedError
-from bridge.api.wazo.listing import page
-from bridge.api.wazo.parsing import json_body
-from bridge.api.wazo.users import NOT_A_BOOLEAN, ResourceNotFoundError
+from bridge.api.wazo.errors import NotOfferedError
+from bridge.api.wazo.kinds import ANY_OF, SWITCH, string
+from bridge.api.wazo.listing import PageQuery, page
+from bridge.api.wazo.parsing import WazoFields, json_body, parsed, problem
+from bridge.api.wazo.users import ResourceNotFoundError
 from bridge.core.messages import CALL_RECORD_EXTENSION
 from bridge.core.people import USERS_NAMESPACE
 from bridge.core.presses import TOGGLE
@@ -22,8 +24,7 @@ from bridge.core.settings import Settings
 from bridge.core.views import Json
 
 _CONTEXT: Final = "xivo-features"
-_TRUE: Final = ("t", "true", "on", "y", "yes", "1")
-_FALSE: Final = ("f", "false", "off", "n", "no", "0")
+_EXACT: Final = ("feature", "exten", "uuid", "id", "context")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,30 @@ _FEATURES: Final = (
 """`callrecord` is confd's own; `*3` has no extension in Wazo, where it is a feature of Asterisk's."""
 
 
+class FeaturesQuery(PageQuery):
+    """Which features: each of these is one of several by commas."""
+
+    feature: Annotated[tuple[str, ...], ANY_OF] = ()
+    exten: Annotated[tuple[str, ...], ANY_OF] = ()
+    uuid: Annotated[tuple[str, ...], ANY_OF] = ()
+    id: Annotated[tuple[str, ...], ANY_OF] = ()
+    context: Annotated[tuple[str, ...], ANY_OF] = ()
+
+
+class FeatureBody(WazoFields):
+    """Whether the key counts; which it is cannot be changed."""
+
+    enabled: Annotated[bool | None, SWITCH] = None
+    exten: Annotated[str | None, string(null=True)] = None
+
+
 async def features(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /1.1/extensions/features`, admins alone: `{"total", "items"}`; `feature` and `exten` exact, `search`."""
     needs_admin(access, "confd.extensions.features.read")
     deps = dependencies(request)
     items = [_item(deps, one) for one in _FEATURES]
-    known = ("feature", "exten", "uuid", "id", "context")
-    return json_response(page(request.query, items, searched=("feature", "exten"), exact=known, order="exten"))
+    wanted = parsed(FeaturesQuery, request.query)
+    return json_response(page(wanted, items, searched=("feature", "exten"), exact=_EXACT, order="exten"))
 
 
 async def feature(request: web.Request, access: Access) -> web.StreamResponse:
@@ -73,25 +91,16 @@ async def change_feature(request: web.Request, access: Access) -> web.StreamResp
     needs_admin(access, f"confd.extensions.features.{feature_id}.update")
     deps = dependencies(request)
     found = _found(feature_id)
-    enabled = _enabled(await json_body(request), found)
-    if enabled is not None:
-        await _setting(deps).change({found.setting: enabled}, access.reader)
+    wanted = parsed(FeatureBody, await json_body(request), functools.partial(_fixed, found))
+    if wanted.enabled is not None:
+        await _setting(deps).change({found.setting: wanted.enabled}, access.reader)
     return web.Response(status=204)
 
 
-def _enabled(body: Mapping[str, Any], found: _Feature) -> bool | None:
-    """None where it is to stay as it is. Raises InvalidDataError."""
-    wrong: dict[str, object] = {}
-    if body.get("exten", found.exten) != found.exten:
-        message = f"It is {found.exten} in Asterisk's configuration."
-        wrong["exten"] = [{"message": message, "constraint_id": "enum", "constraint": [found.exten]}]
-    value = body.get("enabled")
-    word = str(value).lower() if isinstance(value, bool | int | str) else ""
-    if "enabled" in body and word not in {*_TRUE, *_FALSE}:
-        wrong["enabled"] = NOT_A_BOOLEAN
-    if wrong:
-        raise InvalidDataError(wrong)
-    return word in _TRUE if "enabled" in body else None
+def _fixed(found: _Feature, body: Mapping[str, Any]) -> Mapping[str, object]:
+    if body.get("exten", found.exten) == found.exten:
+        return {}
+    return {"exten": [problem(f"It is {found.exten} in Asterisk's configuration.", "enum", [found.exten])]}
 
 
 def _found(feature_id: str) -> _Feature:

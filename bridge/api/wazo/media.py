@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import structlog
 from aiohttp import web
@@ -22,13 +23,20 @@ from bridge.api.wazo.errors import (
     RecordingMediaNotFoundError,
     RecordingNotFoundError,
 )
-from bridge.api.wazo.parsing import Values, json_body
+from bridge.api.wazo.kinds import integers
+from bridge.api.wazo.parsing import WazoFields, json_body, parsed
 from bridge.core.access import Reader, Scope
 from bridge.core.cdrs import CdrNumber, KeptCdr, recording_name, recording_uuid
 from bridge.core.records import Section
 from bridge.core.views import sees_section
 
 log = structlog.get_logger()
+
+
+class CdrIdsBody(WazoFields):
+    """Of which calls."""
+
+    cdr_ids: Annotated[tuple[int, ...], integers(required=True)]
 
 
 async def media(request: web.Request, access: Access) -> web.StreamResponse:
@@ -59,11 +67,9 @@ async def delete_many(request: web.Request, access: Access) -> web.StreamRespons
     """
     needs_scope(access, "call-logd.cdr.recordings.media.delete", Scope.DELETE)
     reader, store = access.reader, dependencies(request).store
-    values = Values(await json_body(request))
-    ids = values.integers("cdr_ids", required=True)
-    values.check()
+    wanted = parsed(CdrIdsBody, await json_body(request))
     sections: list[Section] = []
-    for one in dict.fromkeys(ids or ()):
+    for one in dict.fromkeys(wanted.cdr_ids):
         kept = await call_of(store, CdrNumber(one), reader)
         sections += [section for section in kept.sections if sees_section(section, reader)]
     await _delete(request, sections, reader)

@@ -1,6 +1,7 @@
 """How long finished calls, recordings and exports are kept."""
 
 from datetime import timedelta
+from typing import Annotated
 
 from aiohttp import web
 
@@ -9,9 +10,18 @@ from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Setting, dependencies
 from bridge.api.wazo.access import needs_admin
 from bridge.api.wazo.errors import InvalidDataError, NotOfferedError
-from bridge.api.wazo.parsing import Values, json_body
+from bridge.api.wazo.kinds import integer
+from bridge.api.wazo.parsing import WazoFields, json_body, parsed
 
-_MOST_DAYS = 36_500
+_DAYS = integer(most=36_500)
+
+
+class RetentionBody(WazoFields):
+    """What the body does not name is unset."""
+
+    cdr_days: Annotated[int | None, _DAYS] = None
+    export_days: Annotated[int | None, _DAYS] = None
+    recording_days: Annotated[int | None, _DAYS] = None
 
 
 async def show(request: web.Request, access: Access) -> web.StreamResponse:
@@ -36,15 +46,10 @@ async def put(request: web.Request, access: Access) -> web.StreamResponse:
     """`PUT /retention`: 204. What the body does not name is unset, as Wazo does it."""
     needs_admin(access, "call-logd.retention.update")
     setting = _setting(dependencies(request))
-    values = Values(await json_body(request))
-    cdr_days = values.integer("cdr_days", most=_MOST_DAYS)
-    export_days = values.integer("export_days", most=_MOST_DAYS)
-    recording_days = values.integer("recording_days", most=_MOST_DAYS)
-    values.check()
-    if cdr_days is not None and recording_days is not None and recording_days > cdr_days:
+    days = parsed(RetentionBody, await json_body(request))
+    if days.cdr_days is not None and days.recording_days is not None and days.recording_days > days.cdr_days:
         raise InvalidDataError({"recording_days": ['"recording_days" must be lower or equal than "cdr_days"']})
-    days = {"cdr_days": cdr_days, "export_days": export_days, "recording_days": recording_days}
-    await setting.change(days, access.reader)
+    await setting.change(days.model_dump(), access.reader)
     return web.Response(status=204)
 
 

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import uuid5
 
 import structlog
@@ -24,7 +24,8 @@ from bridge.api.dependencies import Dependencies, dependencies
 from bridge.api.wazo.access import needs_admin
 from bridge.api.wazo.acl import acl_of, allows
 from bridge.api.wazo.errors import InvalidDataError
-from bridge.api.wazo.parsing import json_body
+from bridge.api.wazo.kinds import STRINGS, TEXT, choice, seconds, string
+from bridge.api.wazo.parsing import WazoFields, json_body, parsed
 from bridge.api.wazo.people import uuid_text
 from bridge.core.access import Role, Token
 from bridge.core.people import USERS_NAMESPACE
@@ -36,6 +37,30 @@ _LASTS_S: Final = 7200
 _LONGEST_S: Final = 315_360_000
 _LONGEST_TEXT: Final = 1024
 _ID: Final = re.compile(r"(?:rb_)?([0-9a-f]{16})")
+
+
+class TokenBody(WazoFields):
+    """What for the new token is; it lasts `expiration` seconds."""
+
+    backend: Annotated[str, string()] = ""
+    client_id: Annotated[str | None, string(least=1, most=_LONGEST_TEXT)] = None
+    refresh_token: Annotated[str | None, string()] = None
+    access_type: Annotated[str, choice("online", "offline")] = "online"
+    expiration: Annotated[int, seconds(most=_LONGEST_S)] = _LASTS_S
+
+
+class TokenQuery(WazoFields):
+    """What the token has to be good for."""
+
+    scope: Annotated[str | None, TEXT] = None
+    tenant: Annotated[str | None, TEXT] = None
+
+
+class ScopesBody(WazoFields):
+    """Which accesses are asked about."""
+
+    scopes: Annotated[tuple[str, ...], STRINGS]
+    tenant_uuid: Annotated[str | None, string(null=True)] = None
 
 
 class AuthenticationFailedError(RequestError):
@@ -77,10 +102,9 @@ async def new_token(request: web.Request) -> web.StreamResponse:
     was given. Errors: 400 `invalid-data`, 401 for a wrong token or one of somebody else's, 429 for too many of them.
     """
     deps = dependencies(request)
-    body = await json_body(request)
-    expiration_s = _checked(body)
-    given, plain_given = await _given(request, body)
-    token, plain = tokens.derived(given, deps.clock(), timedelta(seconds=expiration_s))
+    body = _checked(await json_body(request))
+    given, plain_given = await _given(request, body.refresh_token or "")
+    token, plain = tokens.derived(given, deps.clock(), timedelta(seconds=body.expiration))
     await deps.store.add_token(token)
     if await deps.store.token(given.id) is None:  # ended meanwhile: then this one is, too
         await deps.store.end_token(token.id)
@@ -89,7 +113,7 @@ async def new_token(request: web.Request) -> web.StreamResponse:
     data = _data(deps, token, plain)
     data["user_agent"] = request.headers.get("User-Agent", "")
     data["remote_addr"] = client_address(request, deps.trusted_proxies)
-    if body.get("access_type") == "offline":
+    if body.access_type == "offline":
         data["refresh_token"] = plain_given
     return json_response({"data": data})
 
@@ -102,10 +126,10 @@ async def token(request: web.Request) -> web.StreamResponse:
     deps = dependencies(request)
     found, plain = await _looked_up(request)
     data = _data(deps, found, plain)
-    scope, tenant = request.query.get("scope"), request.query.get("tenant")
-    if scope and not allows(data["acl"], scope, data["auth_id"]):
-        raise MissingScopeError(f"Unauthorized for {scope}", scope=scope)
-    _check_tenant(deps, tenant)
+    asked = parsed(TokenQuery, request.query)
+    if asked.scope and not allows(data["acl"], asked.scope, data["auth_id"]):
+        raise MissingScopeError(f"Unauthorized for {asked.scope}", scope=asked.scope)
+    _check_tenant(deps, asked.tenant)
     return json_response({"data": data})
 
 
@@ -119,15 +143,10 @@ async def check_scopes(request: web.Request) -> web.StreamResponse:
     """`POST /0.1/token/{token}/scopes/check`: `{"scopes": {access: whether it has it}}`."""
     deps = dependencies(request)
     found, plain = await _looked_up(request)
-    body = await json_body(request)
-    scopes, tenant = body.get("scopes"), body.get("tenant_uuid")
-    if not isinstance(scopes, list) or not all(isinstance(one, str) for one in scopes):
-        raise InvalidDataError({"scopes": _wrong("list", "Not a valid list of strings.")})
-    if tenant is not None and not isinstance(tenant, str):
-        raise InvalidDataError({"tenant_uuid": _wrong("string", "Not a valid string.")})
-    _check_tenant(deps, tenant)
+    wanted = parsed(ScopesBody, await json_body(request))
+    _check_tenant(deps, wanted.tenant_uuid)
     data = _data(deps, found, plain)
-    return json_response({"scopes": {one: allows(data["acl"], one, data["auth_id"]) for one in scopes}})
+    return json_response({"scopes": {one: allows(data["acl"], one, data["auth_id"]) for one in wanted.scopes}})
 
 
 async def revoke_token(request: web.Request) -> web.StreamResponse:
@@ -158,10 +177,11 @@ async def _end(deps: Dependencies, token_id: str, by: str) -> None:
         log.info("token-revoked", id=token_id, by=by)
 
 
-async def _given(request: web.Request, body: Mapping[str, Any]) -> tuple[Token, str]:
+async def _given(request: web.Request, refresh_token: str) -> tuple[Token, str]:
     """The token that a new one is made with. Raises AuthenticationFailedError, TooManyRequestsError, StoreError."""
     authenticator = request.app[AUTHENTICATOR]
-    identity, plain = None, body.get("refresh_token")
+    identity: str | None = None
+    plain: str | None = refresh_token
     if not plain:
         identity, plain = _basic(request.headers.get("Authorization", ""))
     if not plain:
@@ -201,43 +221,19 @@ def _basic(authorization: str) -> tuple[str | None, str | None]:
     return (name, password) if colon else (None, None)
 
 
-def _checked(body: Mapping[str, Any]) -> int:
-    """How long the new token is to last, in seconds. Raises InvalidDataError."""
-    wrong: dict[str, object] = {}
-    for name in ("backend", "client_id", "refresh_token", "access_type"):
-        if name in body and not isinstance(body[name], str):
-            wrong[name] = _wrong("string", "Not a valid string.")
-    expiration_s = body.get("expiration", _LASTS_S)
-    if isinstance(expiration_s, bool) or not isinstance(expiration_s, int):
-        wrong["expiration"] = _wrong("integer", "Not a valid integer.")
-    elif not 1 <= expiration_s <= _LONGEST_S:
-        message = f"Must be greater than or equal to 1 and less than or equal to {_LONGEST_S}."
-        wrong["expiration"] = [_limit("range", {"min": 1, "max": _LONGEST_S}, message)]
+def _checked(body: Mapping[str, Any]) -> TokenBody:
+    """Raises InvalidDataError."""
+    wanted = parsed(TokenBody, body)
+    wrong = ""
+    if wanted.access_type == "offline" and wanted.refresh_token:
+        wrong = 'cannot use the "access_type" "offline" with a refresh token'
+    elif wanted.access_type == "offline" and not wanted.client_id:
+        wrong = '"client_id" must be specified when using "access_type" is "offline"'
+    elif wanted.refresh_token and not wanted.client_id:
+        wrong = '"client_id" must be specified when using a "refresh_token"'
     if wrong:
-        raise InvalidDataError(wrong)
-    client_id, access_type = body.get("client_id"), body.get("access_type", "online")
-    if access_type not in {"online", "offline"}:
-        wrong["access_type"] = [_limit("enum", ["online", "offline"], "Must be one of: online, offline.")]
-    if client_id is not None and not 1 <= len(client_id) <= _LONGEST_TEXT:
-        limits = {"min": 1, "max": _LONGEST_TEXT}
-        wrong["client_id"] = [_limit("length", limits, f"Length must be between 1 and {_LONGEST_TEXT}.")]
-    if access_type == "offline" and body.get("refresh_token"):
-        wrong["_schema"] = ['cannot use the "access_type" "offline" with a refresh token']
-    elif access_type == "offline" and not client_id:
-        wrong["_schema"] = ['"client_id" must be specified when using "access_type" is "offline"']
-    elif body.get("refresh_token") and not client_id:
-        wrong["_schema"] = ['"client_id" must be specified when using a "refresh_token"']
-    if wrong:
-        raise InvalidDataError(wrong)
-    return int(expiration_s)
-
-
-def _wrong(kind: str, message: str) -> Mapping[str, object]:
-    return {"message": message, "constraint_id": "type", "constraint": kind}
-
-
-def _limit(kind: str, limit: object, message: str) -> Mapping[str, object]:
-    return {"message": message, "constraint_id": kind, "constraint": limit}
+        raise InvalidDataError({"_schema": [wrong]})
+    return wanted
 
 
 def _check_tenant(deps: Dependencies, tenant: str | None) -> None:

@@ -6,7 +6,7 @@ all four are on, sets all four, and may not stand beside one of them.
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from aiohttp import web
@@ -15,9 +15,10 @@ from bridge.api.answers import RequestError, json_response
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, dependencies
 from bridge.api.wazo.access import needs_admin, needs_scope
-from bridge.api.wazo.errors import InvalidDataError, MissingAccessError
-from bridge.api.wazo.listing import page
-from bridge.api.wazo.parsing import json_body
+from bridge.api.wazo.errors import MissingAccessError
+from bridge.api.wazo.kinds import ANY_OF, FLAG
+from bridge.api.wazo.listing import PageQuery, page
+from bridge.api.wazo.parsing import WazoFields, json_body, parsed, problem
 from bridge.api.wazo.people import everybody, uuid_text
 from bridge.api.wazo.user_ids import Users
 from bridge.core.access import Role, Scope
@@ -31,14 +32,33 @@ _ALL_FOUR: Final = tuple(name for name in _FLAGS if name.startswith("call_record
 _DEPRECATED: Final = "call_record_enabled"
 _SEARCHED: Final = ("firstname", "lastname", "username", "extension")
 _EXACT: Final = ("uuid", "id", "firstname", "lastname", "username")
-NOT_A_BOOLEAN: Final = {"message": "Not a valid boolean.", "constraint_id": "type", "constraint": "boolean"}
-_NULL: Final = {"message": "Field may not be null.", "constraint_id": "not_null", "constraint": "not_null"}
-_INCOMPATIBLE: Final = {
-    "message": "'call_record_enabled' is deprecated and incompatible with 'call_record_*_enabled' options",
-    "constraint_id": "incompatible",
-    "constraint": list(_ALL_FOUR),
-}
+_INCOMPATIBLE: Final = problem(
+    "'call_record_enabled' is deprecated and incompatible with 'call_record_*_enabled' options",
+    "incompatible",
+    list(_ALL_FOUR),
+)
 _DIGITS: Final = 10
+
+
+class UsersQuery(PageQuery):
+    """Which users: each of these is one of several by commas."""
+
+    uuid: Annotated[tuple[str, ...], ANY_OF] = ()
+    id: Annotated[tuple[str, ...], ANY_OF] = ()
+    firstname: Annotated[tuple[str, ...], ANY_OF] = ()
+    lastname: Annotated[tuple[str, ...], ANY_OF] = ()
+    username: Annotated[tuple[str, ...], ANY_OF] = ()
+
+
+class UserBody(WazoFields):
+    """Some of the flags."""
+
+    call_record_incoming_internal_enabled: Annotated[bool | None, FLAG] = None
+    call_record_incoming_external_enabled: Annotated[bool | None, FLAG] = None
+    call_record_outgoing_internal_enabled: Annotated[bool | None, FLAG] = None
+    call_record_outgoing_external_enabled: Annotated[bool | None, FLAG] = None
+    online_call_record_enabled: Annotated[bool | None, FLAG] = None
+    call_record_enabled: Annotated[bool | None, FLAG] = None
 
 
 class ResourceNotFoundError(RequestError):
@@ -60,7 +80,8 @@ async def users(request: web.Request, access: Access) -> web.StreamResponse:
     needs_admin(access, "confd.users.read")
     deps = dependencies(request)
     items = [_item(deps, user) for user in await everybody(deps)]
-    return json_response(page(request.query, items, searched=_SEARCHED, exact=_EXACT, order="firstname"))
+    wanted = parsed(UsersQuery, request.query)
+    return json_response(page(wanted, items, searched=_SEARCHED, exact=_EXACT, order="firstname"))
 
 
 async def user(request: web.Request, access: Access) -> web.StreamResponse:
@@ -99,16 +120,14 @@ async def change_user(request: web.Request, access: Access) -> web.StreamRespons
 
 def _changes(body: Mapping[str, Any]) -> Mapping[str, bool]:
     """Raises InvalidDataError."""
-    named = {name: body[name] for name in (*_FLAGS, _DEPRECATED) if name in body}
-    wrong: dict[str, object] = {
-        name: _NULL if value is None else NOT_A_BOOLEAN for name, value in named.items() if not isinstance(value, bool)
-    }
-    if _DEPRECATED in named and any(name in named for name in _ALL_FOUR):
-        wrong.setdefault(_DEPRECATED, _INCOMPATIBLE)
-    if wrong:
-        raise InvalidDataError(wrong)
+    named = parsed(UserBody, body, _incompatible).model_dump(exclude_unset=True)
     all_four = named.pop(_DEPRECATED, None)
     return named if all_four is None else {**dict.fromkeys(_ALL_FOUR, all_four), **named}
+
+
+def _incompatible(body: Mapping[str, Any]) -> Mapping[str, object]:
+    both = _DEPRECATED in body and any(name in body for name in _ALL_FOUR)
+    return {_DEPRECATED: _INCOMPATIBLE} if both else {}
 
 
 async def _found(deps: Dependencies, user_id: str) -> User:

@@ -3,9 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 
-from bridge.api.wazo.parsing import Values
+from pydantic import Field
+
+from bridge.api.wazo.errors import InvalidDataError
+from bridge.api.wazo.kinds import BOOLEAN, EMAIL_ADDRESS, TEXT, TEXTS, TIME, choice, integer, integers, matching
+from bridge.api.wazo.parsing import FieldsT, WazoFields, parsed
 from bridge.api.wazo.user_ids import Users
 from bridge.core.access import Reader, Role
 from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrQuery
@@ -37,6 +42,50 @@ _ORDERS: Final[Mapping[str, CdrOrder]] = {
 }
 
 
+class FilterQuery(WazoFields):
+    """Which finished calls; `until` is what older clients call `to`."""
+
+    since: Annotated[datetime | None, TIME, Field(alias="from")] = None
+    until: Annotated[datetime | None, TIME] = None
+    to: Annotated[datetime | None, TIME] = None
+    call_direction: Annotated[str | None, choice(*_DIRECTIONS)] = None
+    number: Annotated[str | None, matching(_NUMBER, "String does not match expected pattern.")] = None
+    from_id: Annotated[int | None, integer()] = None
+    search: Annotated[str | None, TEXT] = None
+    tags: Annotated[tuple[str, ...], TEXTS] = ()
+    user_uuid: Annotated[tuple[str, ...], TEXTS] = ()
+    recurse: Annotated[bool | None, BOOLEAN] = None  # there are no tenants below ours
+
+
+class ListQuery(FilterQuery):
+    """A list of them: its order, and which part of it."""
+
+    direction: Annotated[str | None, choice("asc", "desc")] = None
+    order: Annotated[str | None, choice(*_ORDERS)] = None
+    limit: Annotated[int | None, integer()] = None
+    offset: Annotated[int | None, integer()] = None
+    distinct: Annotated[str | None, choice("peer_exten")] = None
+    recorded: Annotated[bool | None, BOOLEAN] = None
+    format: Annotated[str | None, choice("csv", "json")] = None
+    conversation_id: Annotated[str | None, matching(_CONVERSATION, "not a valid conversation identifier")] = None
+    call_status: Annotated[str | None, choice(*map(str, CallStatus))] = None
+    requested_internal_extension: Annotated[str | None, TEXT] = None
+    requested_internal_context: Annotated[str | None, TEXT] = None
+
+
+class ExportQuery(FilterQuery):
+    """Whose recordings are exported, and whom to mail."""
+
+    email: Annotated[str | None, EMAIL_ADDRESS] = None
+
+
+class ExportBody(WazoFields):
+    """Which calls' recordings, and whom to mail."""
+
+    cdr_ids: Annotated[tuple[int, ...] | None, integers(required=False)] = None
+    email: Annotated[str | None, EMAIL_ADDRESS] = None
+
+
 def visible_to(reader: Reader) -> Sequence[Identity] | None:
     """Whose calls this reader may see; None is everybody's."""
     if reader.role is Role.ADMIN:
@@ -47,38 +96,27 @@ def visible_to(reader: Reader) -> Sequence[Identity] | None:
 
 async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> CdrQuery:
     """The query of a list. Raises InvalidDataError, StoreError."""
-    values = Values(query)
-    found = _filter(values, reader)
-    way = values.choice("direction", ("asc", "desc"))
-    order = values.choice("order", tuple(_ORDERS))
-    limit = values.integer("limit")
-    offset = values.integer("offset")
-    distinct = values.choice("distinct", ("peer_exten",))
-    recorded = values.boolean("recorded")
-    values.choice("format", ("csv", "json"))
-    conversation = values.matching("conversation_id", _CONVERSATION, "not a valid conversation identifier")
-    status = values.choice("call_status", tuple(CallStatus))
-    values.check()
-    dialed = values.text("requested_internal_extension") or None
-    context = values.text("requested_internal_context") or None
+    asked = parsed(ListQuery, query)
+    dialed = asked.requested_internal_extension or None
+    context = asked.requested_internal_context or None
     found = replace(
-        found,
-        identities=await _identities(values, users),
-        recorded=recorded,
-        call_id=None if conversation is None else CallId(conversation),
-        status=None if status is None else CallStatus(status),
+        _filter(asked, reader),
+        identities=await _identities(asked, users),
+        recorded=asked.recorded,
+        call_id=None if asked.conversation_id is None else CallId(asked.conversation_id),
+        status=None if asked.call_status is None else CallStatus(asked.call_status),
         dialed=dialed,
         context=context,
         inside=None if dialed is context is None else users.extensions(),
-        distinct_peer=distinct is not None,
+        distinct_peer=asked.distinct is not None,
     )
     return CdrQuery(
         found,
         visible_to(reader),
-        _ORDERS[order or "start"],
-        way != "asc",
-        _DEFAULT_LIMIT if limit is None else limit or None,  # to Wazo's database 0 is no limit
-        offset or 0,
+        _ORDERS[asked.order or "start"],
+        asked.direction != "asc",
+        _DEFAULT_LIMIT if asked.limit is None else asked.limit or None,  # to Wazo's database 0 is no limit
+        asked.offset or 0,
     )
 
 
@@ -89,37 +127,38 @@ async def exported(
 
     Filters in the query and `cdr_ids` in the body hold both, as they do for Wazo. There is no limit.
     """
-    values, inside = Values(query), Values(body)
-    found = _filter(values, reader)
-    email = values.email("email") or inside.email("email") or ""
-    ids = inside.integers("cdr_ids", required=False)
-    inside.problems |= values.problems
-    inside.check()
-    numbers = tuple(CdrNumber(one) for one in ids) if ids else None
-    found = replace(found, identities=await _identities(values, users), numbers=numbers, recorded=True)
+    problems: dict[str, object] = {}
+    asked = _or_problems(ExportQuery, query, problems)
+    inside = _or_problems(ExportBody, body, problems)
+    if asked is None or inside is None:
+        raise InvalidDataError(problems)
+    email = asked.email or inside.email or ""
+    numbers = tuple(CdrNumber(one) for one in inside.cdr_ids) if inside.cdr_ids else None
+    found = replace(_filter(asked, reader), identities=await _identities(asked, users), numbers=numbers, recorded=True)
     return CdrQuery(found, visible_to(reader)), email
 
 
-def _filter(values: Values, reader: Reader) -> CdrFilter:
+def _or_problems(model: type[FieldsT], given: Mapping[str, Any], problems: dict[str, object]) -> FieldsT | None:
+    try:
+        return parsed(model, given)
+    except InvalidDataError as error:
+        problems |= error.details
+        return None
+
+
+def _filter(asked: FilterQuery, reader: Reader) -> CdrFilter:
     heard_by = visible_to(reader)
-    since = values.time("from")
-    until = values.time("until" if values.text("until") is not None else "to")
-    direction = values.choice("call_direction", _DIRECTIONS)
-    number = values.matching("number", _NUMBER, "String does not match expected pattern.")
-    after = values.integer("from_id")
-    values.boolean("recurse")  # there are no tenants below ours
     return CdrFilter(
-        since=since,
-        until=until,
-        search=values.text("search") or "",
-        direction=direction,
-        number=number,
-        tags=values.texts("tags"),
-        after=None if after is None else CdrNumber(after),
+        since=asked.since,
+        until=asked.until if asked.until is not None else asked.to,
+        search=asked.search or "",
+        direction=asked.call_direction,
+        number=asked.number,
+        tags=asked.tags,
+        after=None if asked.from_id is None else CdrNumber(asked.from_id),
         heard_by=None if heard_by is None else tuple(heard_by),
     )
 
 
-async def _identities(values: Values, users: Users) -> tuple[Identity, ...] | None:
-    uuids = values.texts("user_uuid")
-    return await users.identities(uuids) if uuids else None
+async def _identities(asked: FilterQuery, users: Users) -> tuple[Identity, ...] | None:
+    return await users.identities(asked.user_uuid) if asked.user_uuid else None
