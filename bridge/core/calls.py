@@ -10,6 +10,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOLDING = "holding_bridge"
 """BridgeTechnology of parking, BridgeWait and queues' waiting: only this tells them from a conference (measured)."""
 
+_PARKING = "parking"
+"""BridgeType of a parking lot (measured)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToldStream:
@@ -43,7 +46,8 @@ class Channel:
     """A channel, and what it has been through. `dialed` is whether the PBX rang it; a caller was not.
 
     `connected_s` is finished talk; `talk` the one it is in. `held` is whether its phone has put the others on hold,
-    `left_by` are those who did and then went elsewhere, while it stays. `ended_at` is set by its Hangup.
+    `left_by` are those who did and then went elsewhere, while it stays. `transferred`: it has sent the others on to
+    somebody. `ended_at` is set by its Hangup.
     """
 
     uniqueid: Uniqueid
@@ -70,6 +74,7 @@ class Channel:
     queue: str = ""
     held: bool = False
     left_by: set[Uniqueid] = field(default_factory=set)
+    transferred: bool = False
     talk: "Talk | None" = None
     talking_since: datetime | None = None
     connected_s: float = 0.0
@@ -90,6 +95,12 @@ class AsteriskBridge:
     technology: str
     members: dict[Uniqueid, None] = field(default_factory=dict)
     destroyed: bool = False
+    kind: str = ""
+
+    @property
+    def parks(self) -> bool:
+        """Whether it is a parking lot."""
+        return self.kind == _PARKING
 
     @property
     def talking(self) -> bool:

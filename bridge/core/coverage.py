@@ -2,7 +2,8 @@
 
 Every second of a talk is, for each rule that had to do with the call, either recorded or has one reason. What held for
 the rule comes first (`spans`): a pause is a pause, whatever a file holds. Where the rule was to record, the sections of
-that talk tell the rest: a stored one has recorded from its beginning as long as its file is.
+that talk tell the rest: a stored one has recorded from its beginning as long as its file is. Over 300 lines: sums and
+stretches are two ways to tell the same pieces.
 """
 
 from collections import Counter
@@ -151,6 +152,10 @@ def _us(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
+def _at(us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=us)
+
+
 def _swept(pieces: Iterable[_Piece], begin: int, end: int) -> Iterator[tuple[int, int, _Piece | None]]:
     """The stretches from `begin` to `end`, each with the piece of the lowest rank there."""
     cut = [(max(one.begin, begin), min(one.end, end), one) for one in pieces]
@@ -268,28 +273,42 @@ def _extent(talk: TalkAccount) -> tuple[int, int]:
     return begin, begin if talk.ended_at is None else max(begin, _us(talk.ended_at))
 
 
-def cover(account: Account, away: Sequence[Away]) -> CallCoverage:
-    """What came of a call. `away` has the times since it began in which nothing was seen."""
+def _rules_of(account: Account) -> list[RuleId | None]:
+    """The rules that had to do with a call; None alone where none had."""
+    rule_ids = sorted({span.rule_id for span in account.spans if span.rule_id is not None})
+    return [*rule_ids, *([] if rule_ids or not account.talks else [None])]
+
+
+def _said(account: Account, away: Sequence[Away]) -> Iterator[tuple[RuleId | None, TalkId, list[_Piece]]]:
+    """The answer of each rule for every moment of each talk."""
     # Asterisk's end is that of all its talks, though we hear of it only when it is there again.
     gone = [_Piece(_us(one.began_at), _us(one.ended_at), 0, None) for one in away if one.restarted and one.ended_at]
-    rule_ids = sorted({span.rule_id for span in account.spans if span.rule_id is not None})
     spans: dict[TalkId, list[Span]] = {talk.talk_id: [] for talk in account.talks}
     for span in account.spans:
         spans[span.talk_id].append(span)
-    rules = []
-    by_talk: dict[TalkId, list[_Piece]] = {}
-    for rule_id in (*rule_ids, *([] if rule_ids or not account.talks else [None])):
+    for rule_id in _rules_of(account):
         sections: dict[TalkId, list[SectionAccount]] = {talk.talk_id: [] for talk in account.talks}
         for section in account.sections:
             if section.rule_id == rule_id:
                 sections[section.talk_id].append(section)
-        pieces: list[_Piece] = []
         for talk in account.talks:
             evidence = _evidence(sections[talk.talk_id], away)
-            said = list(_without(_answers(_held(_extent(talk), rule_id, spans[talk.talk_id]), evidence), gone))
-            by_talk.setdefault(talk.talk_id, []).extend(said)
-            pieces += said
-        rules.append(RuleCoverage(rule_id, *_sums(pieces), sections=sum(map(len, sections.values()))))
+            answers = _answers(_held(_extent(talk), rule_id, spans[talk.talk_id]), evidence)
+            yield rule_id, talk.talk_id, list(_without(answers, gone))
+
+
+def cover(account: Account, away: Sequence[Away]) -> CallCoverage:
+    """What came of a call. `away` has the times since it began in which nothing was seen."""
+    by_rule: dict[RuleId | None, list[_Piece]] = {rule_id: [] for rule_id in _rules_of(account)}
+    by_talk: dict[TalkId, list[_Piece]] = {talk.talk_id: [] for talk in account.talks}
+    for rule_id, talk_id, said in _said(account, away):
+        by_rule[rule_id] += said
+        by_talk[talk_id] += said
+    counts = Counter(section.rule_id for section in account.sections)
+    rules = [
+        RuleCoverage(rule_id, *_sums(pieces), sections=0 if rule_id is None else counts[rule_id])
+        for rule_id, pieces in by_rule.items()
+    ]
     best = [
         _Piece(here, there, 0, piece.reason)
         for talk in account.talks
@@ -297,3 +316,29 @@ def cover(account: Account, away: Sequence[Away]) -> CallCoverage:
         if piece is not None
     ]
     return CallCoverage(account.cdr, *_sums(best), rules=tuple(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a talk for which a rule has one answer: recorded (`reason` None), or why not."""
+
+    rule_id: RuleId | None
+    talk_id: TalkId
+    began_at: datetime
+    ended_at: datetime
+    reason: Reason | None
+
+
+def stretches(account: Account, away: Sequence[Away]) -> list[Stretch]:
+    """What `cover` adds up, one after the other: by rule, then by talk, then by time; neighbours differ."""
+    found: list[Stretch] = []
+    for rule_id, talk_id, said in _said(account, away):
+        joined: list[_Piece] = []
+        for piece in said:
+            last = joined[-1] if joined else None
+            if last is not None and last.end == piece.begin and last.reason is piece.reason:
+                joined[-1] = _Piece(last.begin, piece.end, last.rank, last.reason)
+            else:
+                joined.append(piece)
+        found += [Stretch(rule_id, talk_id, _at(one.begin), _at(one.end), one.reason) for one in joined]
+    return found

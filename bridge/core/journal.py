@@ -7,7 +7,7 @@ from bridge.core.calls import Call, Channel
 from bridge.core.ids import Identity
 from bridge.core.outcome import status_of
 from bridge.core.people import People, User
-from bridge.core.records import CallStatus, Cdr, JournalEntry, JournalResult
+from bridge.core.records import CallStatus, Cdr, JournalEntry, JournalResult, Party
 from bridge.core.rules import Direction
 
 _RESULTS = {
@@ -123,6 +123,7 @@ def _entry(user: User, legs: Sequence[Channel], call: Call, people: People, ende
     device = user.device_of(leg.name)
     location = user.location
     via, via_details = _via(leg, call)
+    last = max((one for one in legs if one.talked_with), key=lambda one: one.began_at, default=leg)
     left_message = status_of(call, answered=bool(_takers(call))) is CallStatus.VOICEMAIL
     return JournalEntry(
         call_id=call.call_id,
@@ -140,8 +141,8 @@ def _entry(user: User, legs: Sequence[Channel], call: Call, people: People, ende
         name=name_of(other, people) if other is not None else "",
         number=number_of(other, caller, people) if other is not None else leg.exten,
         prefix="",
-        result=_result(leg, call),
-        result_details="voicemail" if left_message and not leg.talked_with else "",
+        result=JournalResult.REDIRECT if last.transferred else _result(leg, call),
+        result_details="to" if last.transferred else "voicemail" if left_message and not leg.talked_with else "",
         via=via,
         via_details=via_details,
         extension=number_of(leg, caller, people),
@@ -163,6 +164,37 @@ def identities(channels: Sequence[Channel], people: People) -> tuple[Identity, .
     """The users behind these legs, each once."""
     users = (user_of(channel, people) for channel in channels)
     return tuple(dict.fromkeys(user.identity for user in users if user is not None))
+
+
+_MOST_PARTIES = 200
+"""Kept of one call: an hour in a queue rings thousands of phones."""
+
+
+def parties(call: Call, people: People, ended_at: datetime) -> tuple[Party, ...]:
+    """The legs of a finished call, oldest first: the caller, those that talked, and of the others not more than fit."""
+    legs = call.legs
+    if len(legs) > _MOST_PARTIES:
+        caller = call.caller
+        first = sorted(legs, key=lambda leg: (leg is not caller, not leg.talked_with))[:_MOST_PARTIES]
+        legs = sorted(first, key=lambda leg: leg.began_at)
+    return tuple(_party(leg, call.caller, people, ended_at) for leg in legs)
+
+
+def _party(leg: Channel, caller: Channel, people: People, ended_at: datetime) -> Party:
+    user = user_of(leg, people)
+    return Party(
+        uniqueid=leg.uniqueid,
+        channel=leg.name,
+        name=name_of(leg, people),
+        number=number_of(leg, caller, people),
+        identity=None if user is None else user.identity,
+        outside=outside(leg, people),
+        dialed=leg.dialed,
+        began_at=leg.began_at,
+        answered_at=leg.answered_at,
+        ended_at=leg.ended_at or ended_at,
+        dial_status=leg.dial_status,
+    )
 
 
 def cdr(call: Call, people: People, ended_at: datetime) -> Cdr:

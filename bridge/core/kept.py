@@ -35,6 +35,7 @@ class KeptChannel:
     connected_s: float
     talked_with: tuple[Uniqueid, ...]
     told: Told | None = None
+    transferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def _channel(channel: Channel) -> KeptChannel:
         connected_s=channel.connected_s,
         talked_with=tuple(channel.talked_with),
         told=channel.told,
+        transferred=channel.transferred,
     )
 
 
@@ -173,6 +175,7 @@ def revive(kept: KeptCall) -> Call:
             connected_s=one.connected_s,
             talked_with=dict.fromkeys(one.talked_with),
             told=one.told,
+            transferred=one.transferred,
         )
     call.live = sum(one.ended_at is None for one in call.channels.values())
     return call

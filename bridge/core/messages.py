@@ -105,11 +105,18 @@ class HangupRequested:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """BlindTransfer or AttendedTransfer: the transferer's channels, which do not stay."""
+    """BlindTransfer or AttendedTransfer: the transferer's channels, which do not stay.
+
+    `target` is whom an attended one is to: a party, or the half of a Local channel that leads there. `extension` is
+    what was dialled in a blind one.
+    """
 
     at: datetime
     transferers: tuple[Uniqueid, ...]
     transferee: Uniqueid | None
+    blind: bool = False
+    target: Uniqueid | None = None
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +326,8 @@ CALL_RECORD_EXTENSION = "*26"
 DTMF = "DTMFEnd"
 """The event of a key: digits can be anybody's secret, so it is asked for only where the configuration says so."""
 
-CHANNEL_EVENTS = ("HangupRequest", "SoftHangupRequest", "BlindTransfer", "AttendedTransfer")
-"""The events that tell why a channel left or ended: asked for only while somebody wants to know that."""
+CHANNEL_EVENTS = ("HangupRequest", "SoftHangupRequest")
+"""The events that tell why a channel ended: asked for only while somebody wants to know that."""
 
 SOFT_EXPLICIT = 32
 """The cause of a SoftHangupRequest where an admin asked for it (`channel request hangup`; measured)."""
@@ -411,14 +418,21 @@ def _hangup_request(message: Headers, at: datetime) -> Event | None:
     return HangupRequested(at, Uniqueid(uniqueid), _whole(message.header("Cause")), soft)
 
 
-def _transfer(*transferers: str) -> Callable[[Headers, datetime], Event | None]:
+def _transfer(*transferers: str, blind: bool) -> Callable[[Headers, datetime], Event | None]:
     def parse_transfer(message: Headers, at: datetime) -> Event | None:
         them = [message.header(name) for name in transferers]
-        transferee = message.header("TransfereeUniqueid")
         found = tuple(Uniqueid(one) for one in dict.fromkeys(them) if one)
         if not found or message.header("Result") != "Success":
             return None
-        return Transferred(at, found, Uniqueid(transferee) if transferee else None)
+        transferee, target = message.header("TransfereeUniqueid"), message.header("TransferTargetUniqueid")
+        return Transferred(
+            at=at,
+            transferers=found,
+            transferee=Uniqueid(transferee) if transferee else None,
+            blind=blind,
+            target=Uniqueid(target) if target else None,
+            extension=message.header("Extension") if blind else "",
+        )
 
     return parse_transfer
 
@@ -550,8 +564,8 @@ PARSERS: Mapping[str, Callable[[Headers, datetime], Event | None]] = {
     "Hangup": _hangup,
     "HangupRequest": _hangup_request,
     "SoftHangupRequest": _hangup_request,
-    "BlindTransfer": _transfer("TransfererUniqueid"),
-    "AttendedTransfer": _transfer("OrigTransfererUniqueid", "SecondTransfererUniqueid"),
+    "BlindTransfer": _transfer("TransfererUniqueid", blind=True),
+    "AttendedTransfer": _transfer("OrigTransfererUniqueid", "SecondTransfererUniqueid", blind=False),
     "DialBegin": _dial_begin,
     "DialEnd": _dial_end,
     "BridgeEnter": _bridge_enter,

@@ -110,6 +110,15 @@ class FactKind(StrEnum):
     CALL_BEGAN = "call.began"
     CALL_JOINED = "call.joined"
     CALL_ENDED = "call.ended"
+    CALL_TRANSFERRED = "call.transferred"
+    CALL_TAGGED = "call.tagged"
+    CALL_UNTAGGED = "call.untagged"
+    CALL_NOTED = "call.noted"
+    CALL_NOTE_REMOVED = "call.note-removed"
+    PARTY_HELD = "party.held"
+    PARTY_UNHELD = "party.unheld"
+    PARTY_PARKED = "party.parked"
+    PARTY_UNPARKED = "party.unparked"
     TALK_BEGAN = "talk.began"
     TALK_CHANGED = "talk.changed"
     TALK_ENDED = "talk.ended"
@@ -328,6 +337,23 @@ class Cdr:
     participants: tuple[Identity, ...]
     status: CallStatus = CallStatus.UNKNOWN
     destination_context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A real leg of a finished call. `dial_status` is Asterisk's DIALSTATUS of one that was rung, else ''."""
+
+    uniqueid: Uniqueid
+    channel: ChannelName
+    name: str
+    number: str
+    identity: Identity | None
+    outside: bool
+    dialed: bool
+    began_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime
+    dial_status: str = ""
 
 
 _PERSONAL = ("name", "number", "extension")

@@ -59,9 +59,9 @@ class TimelineSection(TypedDict):
 
     `startedAt` is when the file begins, `offsetS` the same counted from the timeline's beginning; of one that never
     began it is when it was requested. `durationS` is the file's, null where there is none to be played. `left` and
-    `right` are the parties (uniqueids) that a stereo file has on either side; of mono both are empty. `leg` is the party
-    whose channel was recorded. `playable`: the file is there and was looked into. `ruleName` is '' where the rule is
-    not in force any more.
+    `right` are the parties (uniqueids) that a stereo file has on either side; of mono both are empty. `leg` is the
+    party whose channel was recorded. `playable`: the file is there and was looked into. `ruleName` is '' where the rule
+    is not in force any more.
     """
 
     recordId: str

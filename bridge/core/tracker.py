@@ -69,6 +69,7 @@ class CallTracker:
             m.QueueCallerJoined: self._queue_joined,
             m.VariableSet: self._variable_set,
             m.ChannelHeld: self._held,
+            m.Transferred: self._transferred,
             m.SnapshotTaken: self._snapshot,
         }
 
@@ -169,6 +170,12 @@ class CallTracker:
             self.holding[event.uniqueid] = channel
         else:
             self.holding.pop(event.uniqueid, None)
+
+    def _transferred(self, event: m.Transferred) -> None:
+        for uniqueid in event.transferers:
+            channel = self.channels.get(uniqueid)
+            if channel is not None:
+                channel.transferred = True
 
     def _hung_up(self, event: m.ChannelHungUp) -> None:
         channel = self.channels.get(event.uniqueid)
@@ -275,7 +282,7 @@ class CallTracker:
             self._leave(channel)
             channel.bridge = event.bridge
             bridge.members[event.uniqueid] = None
-        bridge.technology = event.technology
+        bridge.technology, bridge.kind = event.technology, event.bridge_type
         self._dirty[event.bridge] = None
         if event.bridge_type in _MERGING_TYPES:
             for member in bridge.members:

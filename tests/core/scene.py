@@ -14,7 +14,7 @@ from bridge.core.kept import KeptCall
 from bridge.core.messages import Event, MixMonitorStarted, MixMonitorStopped
 from bridge.core.people import Directory, People, UserFlags, parse_users
 from bridge.core.recorder import Recorder
-from bridge.core.records import AudioReport, Cdr, Demand, Fact, FactKind, JournalEntry, Pause, Section
+from bridge.core.records import AudioReport, Cdr, Demand, Fact, FactKind, JournalEntry, Party, Pause, Section
 from bridge.core.rules import parse_rules
 from bridge.core.sections import FINAL
 from bridge.core.store import (
@@ -57,6 +57,7 @@ class Scene:
     history: list[Section] = field(default_factory=list)
     entries: list[JournalEntry] = field(default_factory=list)
     cdrs: list[Cdr] = field(default_factory=list)
+    parties: dict[CallId, tuple[Party, ...]] = field(default_factory=dict)
     answered: list[Answer] = field(default_factory=list)
     flags: dict[Identity, UserFlags] = field(default_factory=dict)
     demands: dict[tuple[RecordId, RuleId], Demand] = field(default_factory=dict)
@@ -128,8 +129,9 @@ class Scene:
                     self.history.append(section)
                 case AddJournalEntry(entry):
                     self.entries.append(entry)
-                case AddCdr(cdr):
+                case AddCdr(cdr, parties):
                     self.cdrs.append(cdr)
+                    self.parties[cdr.call_id] = parties
                 case PutUserFlags(identity, flags):
                     self.flags[identity] = flags
                 case PutDemand(demand):
