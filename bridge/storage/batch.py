@@ -9,7 +9,7 @@ from operator import itemgetter
 from bridge.core.access import Token
 from bridge.core.chain import next_hash
 from bridge.core.ids import FactNumber, SectionKey
-from bridge.core.records import Cdr, Fact, JournalEntry, NumberedFact, Section, journal_fact
+from bridge.core.records import Cdr, Fact, JournalEntry, NumberedFact, Party, Section, journal_fact
 from bridge.core.store import (
     AddCdr,
     AddJournalEntry,
@@ -33,7 +33,7 @@ from bridge.core.store import (
     PutTalk,
     PutUserFlags,
 )
-from bridge.storage import accounts, asked, holds, rows, running, statements, wishes
+from bridge.storage import accounts, asked, holds, parties, rows, running, statements, wishes
 from bridge.storage.export_rows import PUT_EXPORT, export_key, export_row
 from bridge.storage.settings import PUT_SETTING, setting_rows
 from bridge.storage.values import Row
@@ -73,6 +73,7 @@ class _CdrRows:
     row: Row
     records: list[Row]
     participants: list[Row]
+    parties: list[Row]
 
 
 @dataclass(slots=True)
@@ -111,8 +112,8 @@ class Batch:
                 self._add_fact(journal_fact(entry), entry, systemname)
             case PutSection(section):
                 self._put_section(section, systemname)
-            case AddCdr(cdr):
-                self._add_cdr(cdr, systemname)
+            case AddCdr(cdr, those):
+                self._add_cdr(cdr, those, systemname)
             case PutDemand(demand):
                 key = wishes.demand_key(demand.record_id, demand.rule_id)
                 self._wish(statements.PUT_DEMAND, "demand", key, wishes.demand_row(demand, systemname))
@@ -172,12 +173,13 @@ class Batch:
         participants = [{**key, **one} for one in rows.list_rows(section.participants, systemname)]
         self.sections[section.key] = _SectionRows(row, key, participants, peaks)
 
-    def _add_cdr(self, cdr: Cdr, systemname: str) -> None:
+    def _add_cdr(self, cdr: Cdr, those: Sequence[Party], systemname: str) -> None:
         self.cdrs.append(
             _CdrRows(
                 rows.cdr_row(cdr, systemname),
                 rows.list_rows(cdr.record_ids, systemname),
                 rows.list_rows(cdr.participants, systemname),
+                [parties.party_row(one, position, systemname) for position, one in enumerate(those)],
             )
         )
 
@@ -244,6 +246,7 @@ def plan(batches: Sequence[Batch], last_fact: int, last_hash: bytes, last_cdr: i
         statements.ADD_CDR_PARTICIPANT,
         [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.participants],
     )
+    yield parties.ADD_PARTY, [{**row, "cdr": number} for number, one in numbered_cdrs for row in one.parties]
     yield statements.TALLY_CDR, [{"id": number} for number, _ in numbered_cdrs]
 
     done: dict[tuple[object, ...], tuple[str, Row]] = {}

@@ -188,4 +188,108 @@ BEGIN
     WHERE id = OLD.cdr AND tallied ON CONFLICT DO UPDATE SET calls = calls - 1;
 END;
 
+-- What the coverage of finished calls came to (`bridge.core.coverage`), in microseconds: by rule, -1 where none had to do
+-- with it; -2 is the whole call, which alone may be `faulty`. NULL is nothing. A call without rows is not added up yet, or
+-- something of it has changed since: then its rows go. Nobody is named here.
+CREATE TABLE call_coverage (
+    ended_at INTEGER NOT NULL,
+    cdr INTEGER NOT NULL,
+    rule_id INTEGER NOT NULL,
+    systemname TEXT NOT NULL,
+    faulty INTEGER NOT NULL CHECK (faulty IN (0, 1)),
+    recorded INTEGER,
+    no_rule INTEGER,
+    not_matched INTEGER,
+    never INTEGER,
+    variable INTEGER,
+    on_demand INTEGER,
+    paused INTEGER,
+    consultation INTEGER,
+    follow INTEGER,
+    starting INTEGER,
+    ending INTEGER,
+    unchecked INTEGER,
+    failed INTEGER,
+    lost INTEGER,
+    asterisk_away INTEGER,
+    recbridge_away INTEGER,
+    unknown INTEGER,
+    PRIMARY KEY (ended_at, cdr, rule_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER new_calls_change_coverage AFTER INSERT ON cdrs
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (SELECT ended_at, id FROM cdrs WHERE call_id = NEW.call_id);
+END;
+CREATE TRIGGER deleted_calls_have_no_coverage AFTER DELETE ON cdrs
+BEGIN
+    DELETE FROM call_coverage WHERE ended_at = OLD.ended_at AND cdr = OLD.id;
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (SELECT ended_at, id FROM cdrs WHERE call_id = OLD.call_id);
+END;
+CREATE TRIGGER new_talks_change_coverage AFTER INSERT ON talks
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (SELECT ended_at, id FROM cdrs WHERE call_id = NEW.call_id);
+END;
+CREATE TRIGGER talks_change_coverage AFTER UPDATE ON talks
+BEGIN
+    DELETE FROM call_coverage
+    WHERE (ended_at, cdr) IN (SELECT ended_at, id FROM cdrs WHERE call_id IN (OLD.call_id, NEW.call_id));
+END;
+CREATE TRIGGER new_spans_change_coverage AFTER INSERT ON talk_spans
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (
+        SELECT cdrs.ended_at, id FROM talks JOIN cdrs USING (call_id) WHERE talk_id = NEW.talk_id);
+END;
+CREATE TRIGGER spans_change_coverage AFTER UPDATE ON talk_spans
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (
+        SELECT cdrs.ended_at, id FROM talks JOIN cdrs USING (call_id) WHERE talk_id = NEW.talk_id);
+END;
+CREATE TRIGGER new_sections_change_coverage AFTER INSERT ON sections
+WHEN NEW.talk_id <> ''
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (
+        SELECT cdrs.ended_at, cdrs.id FROM talks JOIN cdrs USING (call_id) WHERE talk_id = NEW.talk_id);
+END;
+-- What is told of a section: a hold or an erasure alone changes nothing.
+CREATE TRIGGER sections_change_coverage AFTER UPDATE ON sections
+WHEN (NEW.talk_id, NEW.rule_id, NEW.state, NEW.requested_at, NEW.started_at, NEW.ended_at, NEW.duration_s, NEW.sha256,
+      NEW.reason) IS NOT (OLD.talk_id, OLD.rule_id, OLD.state, OLD.requested_at, OLD.started_at, OLD.ended_at,
+      OLD.duration_s, OLD.sha256, OLD.reason)
+BEGIN
+    DELETE FROM call_coverage WHERE (ended_at, cdr) IN (
+        SELECT cdrs.ended_at, cdrs.id FROM talks JOIN cdrs USING (call_id) WHERE talk_id IN (OLD.talk_id, NEW.talk_id));
+END;
+
+-- Who was in a finished call, in the order of coming (`bridge.core.records.Party`).
+CREATE TABLE cdr_parties (
+    cdr INTEGER NOT NULL REFERENCES cdrs (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    systemname TEXT NOT NULL,
+    uniqueid TEXT NOT NULL,
+    channel TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number TEXT NOT NULL,
+    identity TEXT,
+    outside INTEGER NOT NULL CHECK (outside IN (0, 1)),
+    dialed INTEGER NOT NULL CHECK (dialed IN (0, 1)),
+    began_at INTEGER NOT NULL,
+    answered_at INTEGER,
+    ended_at INTEGER NOT NULL,
+    dial_status TEXT NOT NULL,
+    PRIMARY KEY (cdr, position)
+) STRICT, WITHOUT ROWID;
+
+-- What people write about a finished call. `by` is '' once its author is erased.
+CREATE TABLE cdr_notes (
+    id TEXT PRIMARY KEY,
+    cdr INTEGER NOT NULL REFERENCES cdrs (id) ON DELETE CASCADE,
+    systemname TEXT NOT NULL,
+    by TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cdr_notes_cdr ON cdr_notes (cdr, at);
+CREATE INDEX cdr_tags_by_users ON cdr_tags (by) WHERE source = 'user';
+
 PRAGMA user_version = 5;
