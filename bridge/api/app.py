@@ -4,6 +4,7 @@ from aiohttp import web
 
 from bridge.api import (
     calls,
+    console,
     coverage,
     exports,
     health,
@@ -15,6 +16,7 @@ from bridge.api import (
     pitel,
     records,
     requests,
+    session,
     streams,
     webhooks,
 )
@@ -22,9 +24,9 @@ from bridge.api import metrics as show_metrics
 from bridge.api.auth import AUTHENTICATOR, Authenticator
 from bridge.api.dependencies import DEPENDENCIES, Dependencies
 from bridge.api.handouts import HANDOUTS, Handouts
+from bridge.api.http_numbers import HTTP
 from bridge.api.metrics import METRICS, Metrics
 from bridge.api.pascom import http as pascom_http
-from bridge.api.http_numbers import HTTP
 from bridge.api.tickets import TICKETS, Tickets
 from bridge.api.wazo import routes as wazo
 
@@ -46,9 +48,11 @@ OPERATIONS = (
     *webhooks.OPERATIONS,
     *pascom_http.OPERATIONS,
     *pitel.OPERATIONS,
+    *wazo.OPERATIONS,
     *exports.OPERATIONS,
+    *session.OPERATIONS,
 )
-"""Our own paths, and those of pascom and PITEL."""
+"""Our own paths, and those of pascom, PITEL and Wazo."""
 
 
 def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metrics | None = None) -> web.Application:
@@ -69,6 +73,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     app.on_shutdown.append(_end_streams)
     operations.add_routes(app.router, OPERATIONS)
     wazo.add_routes(app.router)
+    console.add_routes(app.router)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)
     return app
 

@@ -1,6 +1,5 @@
 """`GET /openapi.json`: every path, out of the table that routes and the models that validate them (OpenAPI 3.1)."""
 
-import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -14,7 +13,6 @@ from typing_extensions import TypedDict
 from bridge import __version__
 from bridge.api.answers import json_response
 from bridge.api.operations import MediaType, Operation
-from bridge.api.validation import Nothing
 
 Json = dict[str, Any]
 
@@ -112,7 +110,7 @@ def _described(one: Operation, schemas: _Schemas) -> Json:
         "operationId": _operation_id(one),
         "tags": [one.tag],
         "summary": one.summary,
-        "description": inspect.getdoc(one.handler) or one.summary,
+        "description": one.description,
         "parameters": [*_in_path(one), *_in_query(one, schemas), *map(_in_header, one.headers)],
         "responses": answers,
     }
@@ -153,7 +151,7 @@ def _in_path(one: Operation) -> list[Json]:
 
 
 def _in_query(one: Operation, schemas: _Schemas) -> list[Json]:
-    if one.query is Nothing:
+    if not one.query.model_fields:
         return []
     model = schemas.fields(one.query)
     required = set(model.get("required", ()))

@@ -1,16 +1,18 @@
 """What the API's paths are: one table, by which requests are routed, and from which /openapi.json is made."""
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from bridge.api.answers import ForbiddenError
 from bridge.api.auth import AUTHENTICATOR
 from bridge.api.requests import expected
-from bridge.api.validation import Fields, Nothing
+from bridge.api.validation import Nothing
 from bridge.core.access import Role
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
@@ -44,8 +46,8 @@ class Operation:
     handler: Handler
     summary: str
     answers: Mapping[int, Any] = field(default_factory=dict)
-    query: type[Fields] = Nothing
-    body: type[Fields] | MediaType | None = None
+    query: type[BaseModel] = Nothing
+    body: type[BaseModel] | MediaType | None = None
     errors: tuple[int, ...] = ()
     admin: bool = False
     public: bool = False
@@ -55,6 +57,12 @@ class Operation:
     path_schemas: Mapping[str, Any] = field(default_factory=dict)
     security: tuple[str, ...] | None = None
     group: str = ""
+    words: str = ""
+
+    @property
+    def description(self) -> str:
+        """What the handler's docstring says, or `words` where it is wrapped."""
+        return inspect.cleandoc(self.words) or inspect.getdoc(self.handler) or self.summary
 
     @property
     def tag(self) -> str:
