@@ -30,6 +30,22 @@ def client_address(request: web.Request, trusted: Sequence[Network]) -> str:
     return address
 
 
+def public_address(request: web.Request, trusted: Sequence[Network]) -> tuple[str, str]:
+    """Scheme and host (with its port, as in Host) by which the client came; a trusted proxy says what it was asked for.
+
+    Where several have written, the last one counts: the proxy that is next to us.
+    """
+    scheme, host = request.scheme, request.host
+    if _is_in(_parsed(request.remote or ""), trusted):
+        scheme = _last(request, "X-Forwarded-Proto").lower() or scheme
+        host = _last(request, "X-Forwarded-Host") or host
+    return scheme, host
+
+
+def _last(request: web.Request, name: str) -> str:
+    return ",".join(request.headers.getall(name, [])).rpartition(",")[2].strip()
+
+
 def is_local(request: web.Request) -> bool:
     """Whether somebody on this machine asks by itself: what a proxy passes on is from anywhere."""
     if any(name in request.headers for name in _FORWARDED):

@@ -10,6 +10,7 @@ from aiohttp import web
 from bridge import tokens
 from bridge.api.addresses import client_address, counted_as
 from bridge.api.answers import ForbiddenError, TooManyRequestsError, UnauthorizedError
+from bridge.api.cross_site import check_same_site, needs_check, session_cookie
 from bridge.api.dependencies import Dependencies
 from bridge.core.access import Reader, Scope, Token
 from bridge.core.errors import StoreError
@@ -24,10 +25,11 @@ _GOOD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A valid token, and what its owner may do with it now."""
+    """A valid token, and what its owner may do with it now. `by_cookie`: it is the console's session."""
 
     token: Token
     _deps: Dependencies
+    by_cookie: bool = False
 
     @property
     def reader(self) -> Reader:
@@ -91,14 +93,28 @@ class Authenticator:
         self._good: OrderedDict[str, None] = OrderedDict()
 
     async def access(self, request: web.Request, *, in_query: bool = False) -> Access:
-        """The access that the request's token gives. Raises UnauthorizedError, TooManyRequestsError, StoreError.
+        """The access that the request's token gives: one in its headers, else the console's session.
 
         `in_query`: it may be `?token=`, which then stands over the headers. Wazo's API alone has that.
+        Raises UnauthorizedError, TooManyRequestsError, CrossSiteError, StoreError.
         """
         plain = (in_query and request.query.get("token")) or _token_in(request)
-        if plain is None:
+        if plain is not None:
+            return Access(await self.known(request, plain), self._deps)
+        return await self._session(request)
+
+    async def _session(self, request: web.Request) -> Access:
+        cookie = session_cookie(request, self._deps.trusted_proxies)
+        if cookie.value is None:
             raise UnauthorizedError("a token is needed: Authorization: Bearer …, or X-Auth-Token")
-        return Access(await self.known(request, plain), self._deps)
+        if needs_check(request):
+            check_same_site(request, self._deps.trusted_proxies)
+        try:
+            return Access(await self.known(request, cookie.value), self._deps, by_cookie=True)
+        except UnauthorizedError as error:
+            # A session that is over must not count as a wrong token again and again.
+            error.headers = {**error.headers, "Set-Cookie": cookie.forgotten}
+            raise
 
     async def known(self, request: web.Request, plain: str) -> Token:
         """The token that a request brought, wherever it stood.

@@ -7,7 +7,6 @@ Last-Event-ID and is no event. So a client that sees little still comes back wit
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from bridge.api.answers import ForbiddenError, InvalidFieldsError, RequestError, json_text
 from bridge.api.auth import Access
+from bridge.api.cross_site import is_own
 from bridge.api.dependencies import FactStream, dependencies
 from bridge.api.operations import MediaType, Operation
 from bridge.api.pascom.commands import Asker, answered
@@ -245,13 +245,7 @@ def _after(request: web.Request) -> FactNumber | None:
 def _check_origin(request: web.Request) -> None:
     """A page of another site can open a WebSocket, and says from where. Other clients send no Origin."""
     origin = request.headers.get("Origin")
-    if origin is None:
-        return
-    try:
-        host = urlsplit(origin).netloc
-    except ValueError:
-        host = ""
-    if not host or host.lower() != request.host.lower():
+    if origin is not None and not is_own(origin, request, dependencies(request).trusted_proxies):
         raise ForbiddenError("this page may not open a WebSocket here", origin=origin)
 
 

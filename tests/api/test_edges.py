@@ -26,7 +26,7 @@ async def test_a_browser_may_play_audio_that_it_opens_as_a_page(house: House, cl
     assert rules["default-src"] == "'none'"
 
 
-@pytest.mark.parametrize("path", ["/%0A", "/api/v1/journal%0A", "/api/v1/%0Ajournal", "//"])
+@pytest.mark.parametrize("path", ["/%0A", "/api/v1/journal%0A", "/api/v1/%0Ajournal", "/api//"])
 async def test_odd_paths_are_not_found(client: Client, path: str) -> None:
     await error_of(await client.get(path), 404, "not-found")
 
