@@ -1,4 +1,4 @@
-"""`recbridge replay`: what rules would have recorded of a capture."""
+"""`recbridge replay`: what rules would have recorded of a capture, or of the calls in the journal."""
 
 import argparse
 import json
@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bridge.cli import replay_journal
 from bridge.cli.options import add_json_option
 from bridge.cli.sources import add_source_options, find_sources
+from bridge.cli.targets import TIME_WORDS, parse_when
 from bridge.config import Config, look_into
 from bridge.core.document import in_order
 from bridge.core.errors import BadInputError, Problem
@@ -52,12 +54,19 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command."""
     parser = subparsers.add_parser(
         "replay",
-        help="say what rules would have recorded of a capture",
+        help="say what rules would have recorded of a capture, or of the calls in the journal",
         description="Plays a capture of Asterisk's manager interface (a file of events as they came over the wire, "
         "with Timestamps) to rules: which sections they would have recorded, and for each rule that did not match "
-        "the first condition that failed. Nothing is recorded and no Asterisk is asked.",
+        "the first condition that failed. With --since instead asks the rules of --rules about the calls in the "
+        "journal, and says where they would have recorded otherwise than was. "
+        f"Nothing is recorded and no Asterisk is asked. {TIME_WORDS}",
+        epilog="Exit code: 0 said, 1 it could not be read, 2 the command line is wrong.",
     )
-    parser.add_argument("file", metavar="FILE.ami", help="the capture; - is standard input")
+    parser.add_argument("file", nargs="?", metavar="FILE.ami", help="the capture; - is standard input")
+    journal = parser.add_argument_group("the calls in the journal")
+    journal.add_argument("--since", type=parse_when, metavar="TIME", help="calls that ended since then")
+    journal.add_argument("--until", type=parse_when, metavar="TIME", help="calls that ended before that (default: now)")
+    journal.add_argument("--all", action="store_true", help="every call, not only those where something differs")
     add_source_options(parser)
     add_json_option(parser)
     parser.add_argument(
@@ -68,11 +77,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="channels that lead outside, as the configuration's `trunks` "
         f"(default: the configuration's, else {' '.join(Config.model_fields['trunks'].default)})",
     )
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=run, parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print. Raises BadInputError where capture, rules or users cannot be used."""
+    parser: argparse.ArgumentParser = args.parser
+    if (args.file is None) == (args.since is None):
+        parser.error("either FILE.ami, or --since")
+    if args.since is not None:
+        return replay_journal.run(args)
+    if args.until is not None or args.all:
+        parser.error("--until and --all go with --since")
     sources = find_sources(args)
     problems = list(sources.problems)
     directory = sources.directory or Directory()

@@ -52,6 +52,25 @@ def may_record(answers: Answers) -> bool:
     return not answers.never and answers.variable is not RecordMode.ON_DEMAND
 
 
+def remember(
+    recording: dict[RuleId, Kept],
+    offered: dict[RuleId, Kept],
+    answers: Answers,
+    named: Mapping[RuleId, frozenset[Identity]],
+) -> None:
+    """Keep what matches a talk, whether or not a `never` beats it for now; `named` are whom rules name."""
+    never = bool(answers.never)
+    users = answers.talk.users
+    for kept, rules in (
+        (recording, answers.recording or (answers.matching(RecordMode.ALWAYS) if never else ())),
+        (offered, answers.offered or (answers.matching(RecordMode.ON_DEMAND) if never else ())),
+    ):
+        for rule in rules:
+            now = Kept(rule, named.get(rule.id, frozenset()) & users)
+            before = kept.get(rule.id)
+            kept[rule.id] = now.with_users_of(before) if before is not None else now
+
+
 class Applies:
     """Remembers what has matched in each call. `demands_in` tells what users have started in one."""
 
@@ -74,17 +93,8 @@ class Applies:
 
     def remember(self, call: c.Call, answers: Answers) -> None:
         """A talk begins: what matches it is kept, whether or not a `never` beats it for now."""
-        users = answers.talk.users
-        recording = answers.recording or (answers.matching(RecordMode.ALWAYS) if answers.never else ())
-        offered = answers.offered or (answers.matching(RecordMode.ON_DEMAND) if answers.never else ())
-        self._keep(self._recording.setdefault(call.call_id, {}), recording, users)
-        self._keep(self._offered.setdefault(call.call_id, {}), offered, users)
-
-    def _keep(self, kept: dict[RuleId, Kept], rules: Sequence[Rule], users: frozenset[Identity]) -> None:
-        for rule in rules:
-            now = Kept(rule, self._named.get(rule.id, frozenset()) & users)
-            before = kept.get(rule.id)
-            kept[rule.id] = now.with_users_of(before) if before is not None else now
+        recording = self._recording.setdefault(call.call_id, {})
+        remember(recording, self._offered.setdefault(call.call_id, {}), answers, self._named)
 
     def joined(self, call: c.Call, gone: c.Call) -> None:
         """Two calls are one."""
