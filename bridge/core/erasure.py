@@ -98,4 +98,5 @@ def personal_of(personal: Mapping[str, str], person: Person) -> tuple[str, ...]:
         found |= {"identity", "device_name", "location_name"}
     if person.is_user(personal.get("asker")):
         found.add("asker")
+    found.add("tag")  # what people have put on a call of theirs is about them
     return tuple(sorted(found & personal.keys()))

@@ -25,7 +25,7 @@ from bridge.core.ids import CallId, FactNumber
 from bridge.core.records import Fact, FactKind, Section
 from bridge.core.retention import Hold, Totals, covers, number_matches, totals_of
 from bridge.core.store import AppendFact, Change, PutHold, PutSection
-from bridge.storage import asked, rows, turns
+from bridge.storage import asked, call_people, rows, turns
 from bridge.storage import holds as hold_rows
 from bridge.storage import retention_sql as sql
 from bridge.storage.export_rows import forgetting_owner
@@ -191,23 +191,27 @@ class Erasing:
             changes += [PutSection(without_in_section(one, person)) for one in kept.sections if one.key not in gone]
             found = [row for one in kept.call_ids for row in await self._store.select(asked.ASKED_OF_CALL, one)]
             rewrites = [*_rewrites(kept, person), asked.erasing_asked(found, person)]
+            rewrites += await call_people.erasing_from_calls(self._store, list(kept.cdrs), person)
             rewrites.append((sql.END_ERASURE_CALL, [self._call_row(erasure, call_id)]))
         if changes or rewrites:
             await self._store.commit(changes, rewrites=rewrites)
         return going, over
 
     async def _forget_elsewhere(self, person: Person) -> bool:
-        """What names the person outside its calls: its flags, holds that are over, kept rules, what it has listened to.
+        """What names the person outside its calls: its flags, holds that are over, kept rules, what it has listened to,
+        notes and tags that name it or that it has written.
 
-        False where a hold in force names it, or is on a call that it has listened to.
+        False where a hold in force names it, or is on a call that it has listened to, or that such a text is about.
         """
         naming = [hold for hold in await self._store.holds() if _names(hold, person)]
         if any(hold.released_at is None for hold in naming):
             return False
         personal: dict[FactNumber, dict[str, str]] = {}
         listened = await self._store.select(sql.LISTENED, person.identity) if person.identity is not None else []
-        holds = await self._retention.holds() if listened else []
-        for call_id in sorted({CallId(row["call_id"]) for row in listened} if holds else ()):
+        notes, tags = await call_people.naming(self._store, person)
+        holds = await self._retention.holds()
+        about = {*(CallId(row["call_id"]) for row in listened), *call_people.calls_of(notes, tags)}
+        for call_id in sorted(about if holds else ()):
             if _is_held(await rows_of(self._store, call_id), holds):
                 return False
         for row in [*await self._store.select(sql.PERSONAL_OF_NO_CALL), *listened]:
@@ -220,6 +224,7 @@ class Erasing:
             if person.is_user(export.owner):
                 rewrites += forgetting_owner(export.id)
         rewrites.append(asked.erasing_rules(await self._store.select(asked.ALL_RULES), person))
+        rewrites += await call_people.erasing_elsewhere(self._store, notes, tags, person, sql.ERASE_PERSONAL)
         await self._store.commit([PutHold(hold) for hold in unnamed], rewrites=rewrites)
         return True
 

@@ -49,12 +49,13 @@ RECORDS_OF_CALL = "SELECT DISTINCT record_id FROM sections WHERE call_id = CAST(
 # Where somebody is found: all numbers that are kept, and the calls with one of them.
 NUMBERS = """
 SELECT source_number AS number FROM cdrs UNION SELECT destination_number FROM cdrs UNION SELECT dialed FROM cdrs
-UNION SELECT number FROM journal UNION SELECT extension FROM journal
+UNION SELECT number FROM journal UNION SELECT extension FROM journal UNION SELECT number FROM cdr_parties
 UNION SELECT value FROM fact_personal WHERE name IN ('number', 'dialed', 'extension') AND value IS NOT NULL
 """
 CALLS_WITH_NUMBER = """
 SELECT call_id FROM cdrs WHERE CAST(:number AS TEXT) IN (source_number, destination_number, dialed)
 UNION SELECT call_id FROM journal WHERE CAST(:number AS TEXT) IN (number, extension)
+UNION SELECT call_id FROM cdr_parties JOIN cdrs ON cdrs.id = cdr WHERE number = CAST(:number AS TEXT)
 UNION SELECT call_id FROM fact_personal JOIN facts ON facts.number = fact
     WHERE value = CAST(:number AS TEXT) AND name IN ('number', 'dialed', 'extension') AND call_id IS NOT NULL
 """
@@ -67,7 +68,8 @@ UNION SELECT call_id FROM section_participants JOIN sections ON sections.id = se
 UNION SELECT call_id FROM sections WHERE owner = CAST(:identity AS TEXT)
 UNION SELECT call_id FROM fact_personal JOIN facts ON facts.number = fact
     WHERE name = 'identity' AND value = CAST(:identity AS TEXT) AND call_id IS NOT NULL
-    AND kind NOT IN ('recording.played', 'recording.downloaded')
+    AND kind NOT IN ('recording.played', 'recording.downloaded',
+                     'call.tagged', 'call.untagged', 'call.noted', 'call.note-removed')
 UNION SELECT facts.call_id FROM running_calls JOIN facts ON facts.call_id = running_calls.call_id, json_each(audience)
     WHERE json_each.value = CAST(:identity AS TEXT)
 """
@@ -75,17 +77,20 @@ NAMES_OF_USER = """
 SELECT source_name AS name, source_number AS number FROM cdrs WHERE source_identity = CAST(:identity AS TEXT)
 UNION SELECT destination_name, destination_number FROM cdrs WHERE destination_identity = CAST(:identity AS TEXT)
 UNION SELECT '', extension FROM journal WHERE identity = CAST(:identity AS TEXT)
+UNION SELECT name, number FROM cdr_participants JOIN cdr_parties USING (cdr)
+    WHERE cdr_participants.identity = CAST(:identity AS TEXT) AND cdr_parties.identity = CAST(:identity AS TEXT)
 """
 # Facts that are no call's: a user's flags, the holds on somebody.
 PERSONAL_OF_NO_CALL = """
 SELECT number, fact_personal.name, value FROM facts JOIN fact_personal ON fact = number
 WHERE call_id IS NULL AND value IS NOT NULL ORDER BY number
 """
-# Who has listened to a call was not in it.
+# Who has listened to a call, or written about it, was not in it.
 LISTENED = """
 SELECT number, call_id, fact_personal.name, value FROM facts JOIN fact_personal ON fact = number
 WHERE fact_personal.name = 'identity' AND value = CAST(? AS TEXT) AND call_id IS NOT NULL
-    AND kind IN ('recording.played', 'recording.downloaded')
+    AND kind IN ('recording.played', 'recording.downloaded',
+                 'call.tagged', 'call.untagged', 'call.noted', 'call.note-removed')
 ORDER BY number
 """
 

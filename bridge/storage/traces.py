@@ -8,8 +8,8 @@ from datetime import datetime
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId
 from bridge.core.records import CallStatus, Cdr, NumberedEntry, Section
 from bridge.core.retention import CallTrace
+from bridge.storage import call_people, rows
 from bridge.storage import retention_sql as sql
-from bridge.storage import rows
 from bridge.storage.database import SqliteStore
 from bridge.storage.values import time_out
 
@@ -18,7 +18,8 @@ from bridge.storage.values import time_out
 class KeptRows:
     """The rows of one call; `cdrs` and the facts' `personal` values by their numbers.
 
-    `began_at` is when its first fact says that it began, if there is one. `runs`: it goes on.
+    `began_at` is when its first fact says that it began, if there is one. `runs`: it goes on. `numbers`: of all that
+    were in it.
     """
 
     call_ids: frozenset[CallId]
@@ -28,6 +29,7 @@ class KeptRows:
     sections: Sequence[Section]
     began_at: datetime | None
     runs: bool
+    numbers: frozenset[str] = frozenset()
 
     def trace(self) -> CallTrace | None:
         """For holds and requests; None where neither a CDR nor a section is left to be kept."""
@@ -39,7 +41,7 @@ class KeptRows:
         if self.began_at is not None:
             times.append((self.began_at, self.began_at))
         numbers = {number for cdr in self.cdrs.values() for number in (cdr.source_number, cdr.destination_number)}
-        numbers |= {cdr.dialed for cdr in self.cdrs.values()}
+        numbers |= {cdr.dialed for cdr in self.cdrs.values()} | self.numbers
         numbers |= {number for one in self.entries for number in (one.entry.number, one.entry.extension)}
         named = ("number", "dialed", "extension")
         numbers |= {values[name] for values in self.personal.values() for name in named if name in values}
@@ -92,13 +94,14 @@ async def rows_of(store: SqliteStore, call_id: CallId, record_id: RecordId | Non
         ((count,),) = await store.select(sql.RUNS, one)
         runs = runs or count > 0
     began_at = time_out(min(began)) if began else None
-    return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, began_at, runs)
+    numbers = await call_people.numbers_of(store, cdrs)
+    return KeptRows(frozenset(call_ids), cdrs, entries, personal, sections, began_at, runs, numbers)
 
 
 async def _cdr(store: SqliteStore, row: sqlite3.Row) -> Cdr:
     fields = dict(row)
     number = fields.pop("id")
-    del fields["systemname"], fields["found_by"], fields["recorded"]
+    del fields["systemname"], fields["found_by"], fields["recorded"], fields["tallied"]
     fields["status"] = CallStatus(fields["status"])
     for name in ("started_at", "answered_at", "ended_at"):
         fields[name] = None if fields[name] is None else time_out(fields[name])
