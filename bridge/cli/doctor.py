@@ -1,52 +1,25 @@
-"""`recbridge doctor`: is everything as it should be?"""
+"""`recbridge doctor`: is everything as it should be, and if not, what to do?"""
 
 import argparse
 import asyncio
-import itertools
 import json
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, TypeVar
+import math
+import os
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
 
-import aiohttp
+from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.doctor.checks import CODES, DEADLINE_S, examine, worst
+from bridge.doctor.findings import Finding, State
 
-from bridge.cli.calls import refusal, tls_of, url_of
-from bridge.cli.options import add_config_option, add_json_option, config_path, why
-from bridge.config import Config, load_config
-from bridge.core.errors import RecbridgeError
-from bridge.core.space import Space, in_words
-from bridge.storage.examination import MissingFile, damage, missing_files, unnamed_files
-from bridge.storage.orphans import Found
-from bridge.storage.spool import Spool
-
-_DEADLINE_S = 10
-_SHOWN = 20
-_MOST = 10_000
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Check:
-    """What one look found; `problems` are one line each."""
-
-    name: str
-    what: str
-    problems: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Findings:
-    checks: list[_Check] = field(default_factory=list)
-    space: Space | None = None
-    unnamed: list[Found] = field(default_factory=list)
-    missing: list[MissingFile] = field(default_factory=list)
-
-    @property
-    def well(self) -> bool:
-        return not any(check.problems for check in self.checks)
+_EXIT = {State.OK: 0, State.UNKNOWN: 0, State.WARNING: 1, State.FAILED: 1}
+_NAGIOS = {State.OK: 0, State.WARNING: 1, State.FAILED: 2, State.UNKNOWN: 3}
+_NAGIOS_WORDS = {State.OK: "OK", State.WARNING: "WARNING", State.FAILED: "CRITICAL", State.UNKNOWN: "UNKNOWN"}
+_COLOURS = {State.OK: "32", State.WARNING: "33", State.FAILED: "1;31", State.UNKNOWN: "36"}
+_WIDE = 120
+_TOGETHER = 9
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,142 +27,124 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "doctor",
         help="look whether everything is as it should be",
-        description="Looks at the running daemon, the database, the spool and its disk, and whether sections and files "
-        "fit each other: files that no section names, and sections whose file is missing. Changes nothing.",
-        epilog="Exit code: 0 all is well, 1 something is not.",
+        description="Looks at the configuration, the daemon, Asterisk, the spool and its disk, the database and the "
+        "machine, and says what is wrong and what to do about it. Changes nothing, names nobody.",
+        epilog="Exit code: 0 nothing is wrong (also where something could not be looked at), 1 something failed or "
+        "warns, 2 the command line is wrong. With --nagios: 0 all is well, 1 something warns, 2 something failed, "
+        "3 something could not be looked at.",
     )
     add_config_option(parser)
     add_json_option(parser)
+    parser.add_argument(
+        "--nagios", action="store_true", help="one line and the exit codes that monitoring plugins have"
+    )
+    parser.add_argument("--quiet", action="store_true", help="say only what is not well; nothing where all is")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=tuple(CODES),
+        metavar="CODE",
+        help="look at this alone (repeat it)",
+    )
+    parser.add_argument(
+        "--deadline",
+        type=_seconds,
+        default=DEADLINE_S,
+        metavar="SECONDS",
+        help="how long each look may take (default: %(default)g); a large database takes longer",
+    )
+    parser.add_argument("--list", action="store_true", help="print the codes and what is looked at, and do nothing")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Look, and say what was found."""
-    found = _examine(load_config(config_path(args)))
+    if args.list:
+        if args.json:
+            print(json.dumps(CODES, indent=2))
+        else:
+            print("\n".join(f"{code:<{max(map(len, CODES))}}  {words}" for code, words in CODES.items()))
+        return 0
+    found = asyncio.run(examine(config_path(args), args.only, args.deadline))
+    state = worst(found)
+    told = [one for one in found if one.state is not State.OK] if args.quiet else found
     if args.json:
-        print(json.dumps(_as_json(found), indent=2))
-    else:
-        print("\n".join(_lines(found)))
-    return 0 if found.well else 1
+        print(json.dumps({"ok": _EXIT[state] == 0, "state": str(state), "checks": list(map(_as_json, told))}, indent=2))
+    elif args.nagios:
+        print(_printable(f"RECBRIDGE {_NAGIOS_WORDS[state]} - {_summary(found)}"))
+    elif told:
+        print("\n".join(_lines(told, _coloured(sys.stdout))))
+        print(_summary(found))
+    return (_NAGIOS if args.nagios else _EXIT)[state]
 
 
-def _examine(config: Config) -> _Findings:
-    found = _Findings()
-    spool, database = config.spool.local, config.database
-    found.checks.append(_daemon(config))
-    sound = _Check("database", f"{database} is sound")
-    readable = _try(sound, lambda: sound.problems.extend(f"{database}: {line}" for line in damage(database)))
-    found.checks.append(sound)
-    state = database.with_name("spool.json")
-    look = Spool(
-        spool,
-        str(config.spool.asterisk),
-        low_space=config.spool.low_space,
-        state=state if state.exists() else None,  # the daemon's to make
-    ).look()
-    found.space = look.space
-    room = f"{in_words(look.space.free_bytes)} of {in_words(look.space.total_bytes)} left" if look.space else "no disk"
-    found.checks.append(_Check("spool", room, [one.message for one in (look.problem, look.warning) if one is not None]))
-    unnamed, missing = _Check("files", "each is a section's"), _Check("sections", "each that is stored has its file")
-    found.checks += [unnamed, missing]
-    if not readable or (look.problem is not None and look.problem.code in {"spool-missing", "spool-unmounted"}):
-        unnamed.what = missing.what = "not looked at"
-        return found
-    _try(unnamed, lambda: _take(found.unnamed, unnamed_files(database, spool)))
-    _try(missing, lambda: _take(found.missing, missing_files(database, spool)))
-    if found.unnamed:
-        unnamed.problems.append(f"{_count(found.unnamed)} in the spool that no section names")
-    if found.missing:
-        missing.problems.append(f"{_count(found.missing)} of stored sections that are not in the spool")
-    return found
-
-
-def _try(check: _Check, look: Callable[[], None]) -> bool:
+def _seconds(text: str) -> float:
     try:
-        look()
-    except (RecbridgeError, PermissionError) as error:
-        check.problems.append(why(error))
-        return False
-    except OSError as error:
-        check.problems.append(f"{error.filename}: {error.strerror}")
-        return False
-    return True
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length in seconds")
+    return seconds
 
 
-def _take(into: list[T], found: Iterable[T]) -> None:
-    into += itertools.islice(found, _MOST)
-
-
-def _count(found: Sequence[object]) -> str:
-    return f"{len(found)}{' or more' if len(found) == _MOST else ''} files"
-
-
-def _daemon(config: Config) -> _Check:
-    check = _Check("daemon", f"answers at {config.http.listen} and is ready")
-    try:
-        reasons, warnings = asyncio.run(_not_ready(config))
-        check.problems += [f"it is not ready: {code}: `recbridge calls` and the log say more" for code in reasons]
-        check.problems += [f"it warns: {code}: /ready with an admin's token and the log say more" for code in warnings]
-    except aiohttp.ClientConnectorError as error:
-        check.problems.append(f"none answers at {config.http.listen}: does it run? ({refusal(error)})")
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, RecbridgeError) as error:
-        check.problems.append(f"it does not answer at {config.http.listen}: {error or type(error).__name__}")
-    return check
-
-
-async def _not_ready(config: Config) -> tuple[list[str], list[str]]:
-    """Why it is not ready, and what it warns of; but for the spool, which is looked at here."""
-    timeout = aiohttp.ClientTimeout(total=_DEADLINE_S)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.get(f"{url_of(config)}/ready", ssl=tls_of(config)) as response,
-    ):
-        body = await response.json()
-    warnings = [str(code) for code in body.get("warnings", ())]
-    return [str(code) for code in body["reasons"]], [code for code in warnings if not code.startswith("spool-")]
-
-
-def _as_json(found: _Findings) -> dict[str, Any]:
-    now = time.time()
+def _as_json(one: Finding) -> dict[str, Any]:
     return {
-        "ok": found.well,
-        "checks": [
-            {
-                "check": one.name,
-                "ok": not one.problems,
-                "what": None if one.problems else one.what,
-                "problems": one.problems,
-            }
-            for one in found.checks
-        ],
-        "spool": {"freeBytes": found.space.free_bytes, "totalBytes": found.space.total_bytes} if found.space else None,
-        "unnamed": [
-            {"path": one.path, "sizeBytes": one.size_bytes, "ageSeconds": round(now - one.modified_at)}
-            for one in found.unnamed
-        ],
-        "missing": [
-            {"recordId": one.key.record_id, "ruleId": one.key.rule_id, "file": one.key.file, "path": one.path}
-            for one in found.missing
-        ],
+        "code": one.code,
+        "state": str(one.state),
+        "words": one.words,
+        "remedy": one.remedy or None,
+        "values": dict(one.values),
     }
 
 
-def _lines(found: _Findings) -> list[str]:
-    lines = []
-    for check in found.checks:
-        lines += [f"{check.name}: {problem}" for problem in check.problems] or [f"{check.name}: {check.what}"]
-        if check.name == "files":
-            lines += _some([f"    {one.path}  {in_words(one.size_bytes)}  {_age(one)} old" for one in found.unnamed])
-        elif check.name == "sections":
-            lines += _some([f"    {one.path}" for one in found.missing])
-    lines.append("all is well" if found.well else "something is not as it should be")
-    # Anybody who may write there chose the names of files.
-    return ["".join(char if char.isprintable() else "?" for char in line) for line in lines]
+def _summary(found: Sequence[Finding]) -> str:
+    """`2 failed (asterisk, disk), 1 warns (tokens)`; what is well is not counted."""
+    parts = []
+    for state, words in ((State.FAILED, "failed"), (State.WARNING, "warn"), (State.UNKNOWN, "could not be looked at")):
+        codes = [one.code for one in found if one.state is state]
+        if codes:
+            parts.append(f"{len(codes)} {words}" + (f": {', '.join(codes)}" if state is not State.UNKNOWN else ""))
+    return "; ".join(parts) or "all is well"
 
 
-def _some(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"    … and {len(lines) - _SHOWN} more: see --json"]
+def _coloured(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
+    """<https://no-color.org>."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def _age(found: Found) -> timedelta:
-    return timedelta(seconds=max(0, int(time.time() - found.modified_at)))
+def _lines(found: Sequence[Finding], coloured: bool) -> list[str]:
+    """One check a line, its remedy below it; what could not be looked at for one reason stands together."""
+    lines: list[str] = []
+    width = max(len(one.code) for one in found)
+    said: set[str] = set()
+    for one in found:
+        codes = [one.code]
+        if one.state is State.UNKNOWN:
+            if one.words in said:
+                continue
+            said.add(one.words)
+            codes = [other.code for other in found if other.state is State.UNKNOWN and other.words == one.words]
+        state = f"{one.state:<7}"
+        if coloured:
+            state = f"\x1b[{_COLOURS[one.state]}m{state}\x1b[0m"
+        also = f"{len(codes) - 1} more" if len(codes) > _TOGETHER else ", ".join(codes[1:])
+        words = f"{one.words} (also {also})" if also else one.words
+        lines += [f"{state}  {one.code:<{width}}  {_printable(words)}"]
+        if one.remedy:
+            indent = " " * 9
+            lines += textwrap.wrap(
+                f"-> {_printable(one.remedy)}",
+                _WIDE,
+                initial_indent=indent,
+                subsequent_indent=f"{indent}   ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+    return lines
+
+
+def _printable(text: str) -> str:
+    """Asterisk and whoever may write into the spool chose some of it: nothing may steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,26 +5,35 @@ import json
 import os
 import shutil
 import sqlite3
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.cli import doctor
 from bridge.cli.main import main
 from bridge.core.live import NotReady
 from bridge.core.records import SectionState
+from bridge.doctor.checks import CODES
+from bridge.doctor.findings import failed, ok, unknown
 from bridge.storage.database import SqliteStore
 from tests.cli.test_token_and_calls import config as config_of_calls
-from tests.cli.test_token_and_calls import daemon
+from tests.cli.test_token_and_calls import daemon, port_of
 from tests.storage.kept import NOON
 from tests.storage.mounted import can_mount, tmpfs
 from tests.storage.spools import House
 
 Capture = pytest.CaptureFixture[str]
 __all__ = ["config_of_calls"]
+
+ITS_OWN = ("daemon", "daemon-ready", "daemon-warnings", "database", "spool", "files", "sections", "disk")
+"""What does not depend on the machine that the test runs on."""
 
 
 @pytest.fixture
@@ -46,20 +55,28 @@ async def opened(config: Path) -> AsyncIterator[House]:
         await store.close()
 
 
-async def examined(config: Path, capsys: Capture, *, code: int, running: bool = True) -> dict[str, Any]:
-    arguments = ["doctor", "--config", str(config), "--json"]
+def arguments(config: Path, *options: str) -> list[str]:
+    return ["doctor", "--config", str(config), *(word for code in ITS_OWN for word in ("--only", code)), *options]
+
+
+async def told(config: Path, capsys: Capture, *options: str, code: int, running: bool = True) -> str:
     if running:
         async with daemon(config):
-            assert await asyncio.to_thread(main, arguments) == code
+            assert await asyncio.to_thread(main, arguments(config, *options)) == code
     else:
-        assert await asyncio.to_thread(main, arguments) == code
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert await asyncio.to_thread(main, arguments(config, *options)) == code
+    return capsys.readouterr().out
+
+
+async def examined(config: Path, capsys: Capture, *, code: int, running: bool = True) -> dict[str, dict[str, Any]]:
+    found = json.loads(await told(config, capsys, "--json", code=code, running=running))
     assert found["ok"] is (code == 0)
-    return found
+    assert {name for one in found["checks"] for name in one} == {"code", "state", "words", "remedy", "values"}
+    return {one["code"]: one for one in found["checks"]}
 
 
-def problems(found: dict[str, Any]) -> dict[str, list[str]]:
-    return {one["check"]: one["problems"] for one in found["checks"] if not one["ok"]}
+def wrong(found: dict[str, dict[str, Any]]) -> list[str]:
+    return [code for code, one in found.items() if one["state"] in ("failed", "warning")]
 
 
 async def test_where_all_is_well_it_says_so_and_ends_with_0(config: Path, capsys: Capture) -> None:
@@ -69,36 +86,35 @@ async def test_where_all_is_well_it_says_so_and_ends_with_0(config: Path, capsys
         house.file("quarantine/2026/03/02/whose.wav")
         (house.spool / "lost+found").mkdir()
     found = await examined(config, capsys, code=0)
-    assert [one["check"] for one in found["checks"]] == ["daemon", "database", "spool", "files", "sections"]
-    assert (found["unnamed"], found["missing"]) == ([], [])
-    assert 0 < found["spool"]["freeBytes"] <= found["spool"]["totalBytes"]
-    async with daemon(config):
-        assert await asyncio.to_thread(main, ["doctor", "--config", str(config)]) == 0
-    assert capsys.readouterr().out.endswith("all is well\n")
+    assert tuple(found) == tuple(sorted(ITS_OWN, key=list(CODES).index))
+    assert {one["state"] for one in found.values()} == {"ok"}
+    assert 0 < found["disk"]["values"]["freeBytes"] <= found["disk"]["values"]["totalBytes"]
+    assert (await told(config, capsys, code=0)).endswith("all is well\n")
+    assert await told(config, capsys, "--quiet", code=0) == ""
+    assert await told(config, capsys, "--nagios", code=0) == "RECBRIDGE OK - all is well\n"
 
 
-async def test_files_that_no_section_names_are_listed_with_age_and_size(config: Path, capsys: Capture) -> None:
+async def test_files_that_no_section_names_are_listed_and_a_foreign_name_names_nobody(
+    config: Path, capsys: Capture
+) -> None:
     async with opened(config) as house:
         section = await house.section(1)
         nobodys = section.path.replace("_001.", "_002.")
         elsewhere = f"2020/01/01/{Path(section.path).name}"
-        for path in (nobodys, elsewhere, "notes.txt", "2026/readme"):
+        for path in (nobodys, elsewhere, "notes of +4973112345.txt", "2026/readme"):
             house.file(path)
             os.utime(house.spool / path, (0, 0))
         house.file("2026/evil\x1b[2J.wav")
     found = await examined(config, capsys, code=1)
-    assert {one["path"] for one in found["unnamed"]} == {
-        nobodys, elsewhere, "notes.txt", "2026/readme", "2026/evil\x1b[2J.wav",
-    }  # fmt: skip
-    assert all(one["sizeBytes"] == 100 for one in found["unnamed"])
-    assert min(one["ageSeconds"] for one in found["unnamed"] if "evil" not in one["path"]) > 10**9
-    assert list(problems(found)) == ["files"]
-    async with daemon(config):
-        assert await asyncio.to_thread(main, ["doctor", "--config", str(config)]) == 1
-    out = capsys.readouterr().out
-    assert "5 files in the spool that no section names" in out
-    assert f"    {nobodys}  100 bytes  " in out
+    files = found["files"]["values"]["files"]
+    assert {one["path"] for one in files} == {nobodys, elsewhere, "*.txt", "2026/*", "2026/*.wav"}
+    assert all(one["sizeBytes"] == 100 for one in files)
+    assert min(one["ageS"] for one in files if not one["path"].endswith("/*.wav")) > 10**9
+    assert wrong(found) == ["files"]
+    out = await told(config, capsys, code=1)
+    assert "5 files that no section names (500 bytes): 2 with names like ours, 3 others" in out
     assert "\x1b" not in out
+    assert "4973112345" not in out
 
 
 async def test_a_stored_section_without_its_file_is_named_and_a_deleted_one_not(config: Path, capsys: Capture) -> None:
@@ -107,21 +123,23 @@ async def test_a_stored_section_without_its_file_is_named_and_a_deleted_one_not(
         for one in (gone, deleted):
             (house.spool / one.path).unlink()
     found = await examined(config, capsys, code=1)
-    (missing,) = found["missing"]
+    (missing,) = found["sections"]["values"]["missing"]
     assert (missing["recordId"], missing["ruleId"], missing["file"]) == tuple(gone.key)
-    assert list(problems(found)) == ["sections"]
+    assert wrong(found) == ["sections"]
 
 
 async def test_a_daemon_that_does_not_answer_or_is_not_ready_is_said(config: Path, capsys: Capture) -> None:
     async with opened(config):
         pass
     found = await examined(config, capsys, code=1, running=False)
-    assert list(problems(found)) == ["daemon"]
+    assert wrong(found) == ["daemon"]
+    assert "systemctl start recbridge" in found["daemon"]["remedy"]
     async with daemon(config, not_ready=[NotReady("rules-refused", "look")]):
-        assert await asyncio.to_thread(main, ["doctor", "--config", str(config), "--json"]) == 1
-    assert problems(json.loads(capsys.readouterr().out)) == {
-        "daemon": ["it is not ready: rules-refused: `recbridge calls` and the log say more"]
-    }
+        assert await asyncio.to_thread(main, arguments(config, "--json")) == 1
+    found = {one["code"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    assert wrong(found) == ["daemon-ready"]
+    assert found["daemon-ready"]["values"] == {"reasons": ["rules-refused"]}
+    assert "recbridge check" in found["daemon-ready"]["remedy"]
 
 
 async def test_what_the_daemon_warns_of_is_said_but_for_the_spool_that_is_looked_at_here(
@@ -131,18 +149,21 @@ async def test_what_the_daemon_warns_of_is_said_but_for_the_spool_that_is_looked
         pass
     warnings = [NotReady("mail-not-taken", "no mail"), NotReady("spool-low", "make room")]
     async with daemon(config, warnings=warnings):
-        assert await asyncio.to_thread(main, ["doctor", "--config", str(config), "--json"]) == 1
-    assert problems(json.loads(capsys.readouterr().out)) == {
-        "daemon": ["it warns: mail-not-taken: /ready with an admin's token and the log say more"]
-    }
+        for options, code in (((), 1), (("--nagios",), 1)):
+            assert await asyncio.to_thread(main, arguments(config, "--quiet", *options)) == code
+    assert capsys.readouterr().out.splitlines() == [
+        "warning  daemon-warnings  it warns: mail-not-taken",
+        "         -> see the check `mails`",
+        "1 warn: daemon-warnings",
+        "RECBRIDGE WARNING - 1 warn: daemon-warnings",
+    ]
 
 
 async def test_a_damaged_database_is_named_and_a_missing_one_too(config: Path, capsys: Capture) -> None:
     found = await examined(config, capsys, code=1, running=False)
-    assert list(problems(found)) == ["daemon", "database"], "said once, though nothing could be compared with it"
-    assert {one["check"]: one["what"] for one in found["checks"]} | {"spool": ""} == {
-        "daemon": None, "database": None, "spool": "", "files": "not looked at", "sections": "not looked at",
-    }  # fmt: skip
+    assert wrong(found) == ["daemon", "database"], "said once, though nothing could be compared with it"
+    assert {found["files"]["state"], found["sections"]["state"]} == {"unknown"}
+    assert await told(config, capsys, "--nagios", code=2, running=False)
     async with opened(config) as house:
         await house.section(1)
     path = config.parent / "recbridge.db"
@@ -153,7 +174,7 @@ async def test_a_damaged_database_is_named_and_a_missing_one_too(config: Path, c
         file.seek((page - 1) * size + 1)
         file.write(bytes(20))
     found = await examined(config, capsys, code=1, running=False)
-    assert "database" in problems(found)
+    assert "database" in wrong(found)
 
 
 async def test_without_its_disk_no_file_is_called_missing(config: Path, capsys: Capture) -> None:
@@ -161,8 +182,8 @@ async def test_without_its_disk_no_file_is_called_missing(config: Path, capsys: 
         await house.section(1)
     shutil.rmtree(config.parent / "spool")
     found = await examined(config, capsys, code=1, running=False)
-    assert "spool" in problems(found)
-    assert (found["missing"], found["unnamed"]) == ([], [])
+    assert "spool" in wrong(found)
+    assert {found["files"]["state"], found["sections"]["state"]} == {"unknown"}
 
 
 @pytest.mark.skipif(not can_mount(), reason="only root may mount")
@@ -171,5 +192,57 @@ async def test_a_full_disk_is_said(config: Path, capsys: Capture) -> None:
         pass
     with tmpfs(config.parent / "spool", 8 * 2**20):
         found = await examined(config, capsys, code=1)
-    assert list(problems(found)) == ["spool"]
-    assert "is full" in problems(found)["spool"][0]
+    assert wrong(found) == ["spool"]
+    assert "is full" in found["spool"]["words"]
+
+
+@pytest.fixture
+def certified(config: Path) -> ssl.SSLContext:
+    """The daemon has a certificate that ends in three days."""
+    pem, key = config.parent / "cert.pem", config.parent / "key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    words += ["-subj", "/CN=pbx", "-days", "3", "-out", str(pem), "-keyout", str(key)]
+    subprocess.run(words, check=True, capture_output=True)
+    text = config.read_text().replace("http: {", f"http: {{tls: {{certificate: {pem}, key: {key}}}, ")
+    config.write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    return context
+
+
+async def test_a_certificate_that_ends_soon_is_told(config: Path, certified: ssl.SSLContext, capsys: Capture) -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port_of(config), ssl=certified)
+    async with server:
+        only = ["doctor", "--config", str(config), "--only", "certificate", "--json"]
+        assert await asyncio.to_thread(main, only) == 1
+    (found,) = json.loads(capsys.readouterr().out)["checks"]
+    assert found["state"] == "warning"
+    assert found["values"]["endsAt"] > 0
+
+
+def test_the_list_has_every_code_and_an_unknown_one_is_refused(capsys: Capture) -> None:
+    assert main(["doctor", "--list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(CODES)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", "--only", "asterix"])
+    assert ended.value.code == 2
+    with pytest.raises(SystemExit):
+        main(["doctor", "--deadline", "nan"])
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert doctor._coloured(Terminal(), {})
+    assert not doctor._coloured(Terminal(), {"NO_COLOR": "1"})
+    assert not doctor._coloured(Terminal(), {"TERM": "dumb"})
+    assert not doctor._coloured(StringIO(), {})
+    lines = doctor._lines([failed("spool", "bad\x1b[2J", "mend it")], coloured=True)
+    assert lines == ["\x1b[1;31mfailed \x1b[0m  spool  bad?[2J", "         -> mend it"]
+
+
+def test_what_could_not_be_looked_at_for_one_reason_is_one_line() -> None:
+    found = [ok("daemon", "well"), unknown("holds", "no database"), unknown("mails", "no database")]
+    assert doctor._lines(found, coloured=False)[1:] == ["unknown  holds   no database (also mails)"]
