@@ -10,16 +10,17 @@ import structlog
 
 from bridge.core.accounts import Reason
 from bridge.core.coverage import Tally
-from bridge.core.covered import covered, tally
+from bridge.core.covered import SETTLED, Coverages, settle
 from bridge.core.errors import StoreError
 from bridge.core.store import Store
 
 log = structlog.get_logger()
 
 _EVERY_S = 60.0
-_SETTLED = timedelta(minutes=5)
-"""So long after a call its last section has been looked into."""
 _DAY = timedelta(days=1)
+_OLD_AT_ONCE = 5000
+"""So many calls of before are added up at a look: 1 to 2 s of work, in pieces of 10 ms."""
+_OLD_STEP = timedelta(days=7)
 
 
 class Books:
@@ -32,6 +33,7 @@ class Books:
     def __init__(
         self,
         store: Store,
+        coverages: Coverages,
         said: Path,
         clock: Callable[[], datetime],
         *,
@@ -40,11 +42,12 @@ class Books:
     ) -> None:
         self.totals = Tally()
         self._store = store
+        self._coverages = coverages
         self._file = said
         self._clock = clock
         self._zone = zone
         self._sleep = sleep
-        self._until = clock()
+        self._until = self._all_after = clock()
         self._said: date | None = None
 
     async def run(self) -> None:
@@ -53,6 +56,7 @@ class Books:
         while True:
             try:
                 await self.look()
+                await self.look_back()
             except StoreError as error:
                 log.warning("coverage-put-off", problem=error.message)
             except Exception:  # sums must not end the recording of all calls
@@ -61,18 +65,32 @@ class Books:
 
     async def look(self) -> None:
         """Add what has ended, and say what the day before was, once. Raises StoreError."""
-        settled = self._clock() - _SETTLED
+        settled = self._clock() - SETTLED
         if settled > self._until:
-            calls = [call async for call in covered(self._store, self._until, settled)]
+            self.totals.add_all(await self._sums(self._until, settled))
             self._until = settled
-            for call in calls:
-                self.totals.add(call)
         day = settled.astimezone(self._zone).date() - _DAY
         if self._said is None or self._said < day:
             await self._say(day)
 
+    async def look_back(self) -> None:
+        """Add up some calls of before the start that have no sums, the last ones first. Raises StoreError."""
+        first = await self._coverages.first_end()
+        left = _OLD_AT_ONCE
+        while first is not None and left > 0 and self._all_after > first:
+            step = max(first, self._all_after - _OLD_STEP)
+            done = await settle(self._store, self._coverages, step, self._all_after, left)
+            left -= done
+            if left > 0:
+                self._all_after = step
+
+    async def _sums(self, since: datetime, until: datetime) -> Tally:
+        await settle(self._store, self._coverages, since, until)
+        (sums,) = await self._coverages.sums([since, until], None)
+        return sums
+
     async def _say(self, day: date) -> None:
-        sums = await tally(self._store, self._begin_of(day), self._begin_of(day + _DAY))
+        sums = await self._sums(self._begin_of(day), self._begin_of(day + _DAY))
         log.info(
             "coverage",
             day=day.isoformat(),

@@ -59,6 +59,7 @@ from bridge.rulebook import Rulebook
 from bridge.section_numbers import taken_numbers
 from bridge.settings import SettingKeeper
 from bridge.spool_watch import SpoolWatch
+from bridge.storage.coverage import KeptCoverage
 from bridge.storage.database import SqliteStore
 from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
@@ -201,7 +202,8 @@ class Daemon:
         setting = SettingKeeper(store, await store.settings(), recorder.phones.use, utc_now)
         engine = Engine(recorder, store, keeper, hands.perform, clock, seen_at=seen_at)
         await engine.feed([_started(seen_at)])
-        books = Books(store, config.database.with_name(f"{config.database.name}.said"), utc_now)
+        coverages = KeptCoverage(store)
+        books = Books(store, coverages, config.database.with_name(f"{config.database.name}.said"), utc_now)
         housekeeping = Housekeeping(
             store,
             config.database,
@@ -294,6 +296,7 @@ class Daemon:
                 setting=setting,
                 webhooks=webhooks,
                 exports=exporter,
+                coverages=coverages,
                 contacts=contacts,
                 server_host=asterisk.host,
                 keeping=config.retention.keeping,

@@ -18,6 +18,7 @@ from bridge.core.records import Fact, FactKind
 from bridge.core.store import AddCdr, AppendFact, PutSpan, PutTalk
 from bridge.lock import alone
 from tests.fakes import MemoryStore
+from tests.kept_coverage import MemoryCoverages
 from tests.storage import kept
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,7 +33,7 @@ class Day:
         self.now = at
         self.store = MemoryStore()
         self.said = said
-        self.books = Books(self.store, said, lambda: self.now, zone=BERLIN, sleep=self.sleep)
+        self.books = Books(self.store, MemoryCoverages(self.store), said, lambda: self.now, zone=BERLIN, sleep=self.sleep)
         self.until = at
         self.reached = asyncio.Event()
 

@@ -14,6 +14,7 @@ from bridge.api.addresses import Network
 from bridge.api.callbacks import Callbacks
 from bridge.core.access import Reader
 from bridge.core.commands import Answer, Verb
+from bridge.core.covered import Coverages
 from bridge.core.exports import Export, WantedRecording
 from bridge.core.ids import ChannelName, FactNumber, Identity, SectionKey
 from bridge.core.live import Contact, LiveCalls, NotReady
@@ -148,6 +149,7 @@ class Dependencies:
     setting: Setting | None = None
     recordings: Recordings | None = None
     exports: Exports | None = None
+    coverages: Coverages | None = None
     contacts: Contacts | None = None
     webhooks: Callbacks | None = None
     server_host: str = ""

@@ -14,8 +14,7 @@ from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
 from bridge.api.validation import Fields, Nothing, body_of, query_of
 from bridge.api.wazo.kinds import EMAIL
-from bridge.api.wazo.wanted import visible_to
-from bridge.core.access import Reader, Scope
+from bridge.core.access import Reader, Scope, visible_to
 from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery
 from bridge.core.errors import ExportGoneError, MediaError, TooManyExportsError
 from bridge.core.exports import UNDER_WAY, Export, ExportStatus

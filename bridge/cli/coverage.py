@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path, why
@@ -15,7 +14,8 @@ from bridge.cli.targets import TIME_WORDS, parse_when
 from bridge.config import Config, load_config
 from bridge.core.accounts import FAULTS, Reason
 from bridge.core.coverage import WORTH_S, CallCoverage, Sums, Tally
-from bridge.core.covered import coverage_item, coverage_totals, covered
+from bridge.core.coverage_items import CoverageItem, coverage_item, totals_item
+from bridge.core.covered import Numbered, covered
 from bridge.core.errors import RecbridgeError
 from bridge.core.ids import RuleId
 from bridge.core.views import epoch_ms
@@ -73,12 +73,12 @@ def _run(args: argparse.Namespace) -> int:
     report = Report(args.since or until - _DAY, until)
     if report.since > until:
         raise RecbridgeError("--from is after --until")
-    items: list[dict[str, Any]] = []
+    items: list[CoverageItem] = []
 
-    def take(call: CallCoverage) -> None:
-        report.add(call)
+    def take(numbered: Numbered) -> None:
+        report.add(numbered[1])
         if args.json:
-            items.append(coverage_item(call))
+            items.append(coverage_item(*numbered))
 
     asyncio.run(_read(config, report, take))
     if args.json:
@@ -86,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
             "from": epoch_ms(report.since),
             "until": epoch_ms(until),
             "total": report.totals.all.calls,
-            "totals": coverage_totals(report.totals),
+            "totals": totals_item(report.totals),
             "items": items,
         }
         print(json.dumps(said, ensure_ascii=False, indent=2))
@@ -99,10 +99,10 @@ def _run(args: argparse.Namespace) -> int:
     return 1 if report.faulty else 0
 
 
-async def _read(config: Config, report: Report, take: Callable[[CallCoverage], None]) -> None:
+async def _read(config: Config, report: Report, take: Callable[[Numbered], None]) -> None:
     async with opened(config) as store:
-        async for call in covered(store, report.since, report.until):
-            take(call)
+        async for numbered in covered(store, report.since, report.until):
+            take(numbered)
 
 
 def lines(report: Report) -> Iterator[str]:

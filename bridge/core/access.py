@@ -1,6 +1,6 @@
 """Who may see and do what. Pure: a token's rights in, yes or no out."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,3 +60,11 @@ class Reader:
         if self.identity in audience:
             return True
         return self.role is Role.SUPERVISOR and not self.supervised.isdisjoint(audience)
+
+
+def visible_to(reader: Reader) -> Sequence[Identity] | None:
+    """Whose calls this reader may see; None is everybody's."""
+    if reader.role is Role.ADMIN:
+        return None
+    supervised = reader.supervised if reader.role is Role.SUPERVISOR else frozenset()
+    return sorted(supervised | {reader.identity})

@@ -88,6 +88,13 @@ class Sums:
         for reason, seconds in one.reasons.items():
             self.reasons[reason] += seconds  # type: ignore[assignment]  # Counter counts seconds as well
 
+    def add_all(self, other: "Sums") -> None:
+        """All of these, too."""
+        self.calls += other.calls
+        self.talked_s += other.talked_s
+        self.recorded_s += other.recorded_s
+        self.reasons.update(other.reasons)
+
 
 @dataclass(slots=True)
 class Tally:
@@ -103,6 +110,13 @@ class Tally:
         self.faulty += call.faulty
         for rule in call.rules:
             self.by_rule.setdefault(rule.rule_id, Sums()).add(rule)
+
+    def add_all(self, other: "Tally") -> None:
+        """All of these, too."""
+        self.all.add_all(other.all)
+        self.faulty += other.faulty
+        for rule_id, sums in other.by_rule.items():
+            self.by_rule.setdefault(rule_id, Sums()).add_all(sums)
 
 
 # When nobody looked

@@ -28,6 +28,7 @@ from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
 from bridge.feed.stream import Hub
 from bridge.tokens import new_token
 from tests.fakes import MemoryStore
+from tests.kept_coverage import MemoryCoverages
 from tests.storage import kept
 
 ALICE, BOB, CAROL, DAVE, ROOT = (Identity(name) for name in ("alice", "bob", "carol", "dave", "root"))
@@ -135,6 +136,7 @@ class House:
             directory=lambda: self.directory,
             tenant_uuid=self.tenant_uuid,
             setting=self.setting,
+            coverages=MemoryCoverages(self.store),
         )
 
     @contextlib.asynccontextmanager

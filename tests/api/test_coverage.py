@@ -1,7 +1,7 @@
 """Coverage over HTTP: which calls, whose, and how much of them."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -44,9 +44,12 @@ async def test_a_call_says_how_much_of_it_was_recorded_and_why_not_the_rest(hous
     day_ms = 24 * 60 * 60 * 1000
     assert (body["until"], body["until"] - body["from"], body["total"]) == (epoch_ms(house.now), day_ms, 1)
     sums = {"talkedS": 10.0, "recordedS": 0.0, "reasons": {"never": 10.0}}
-    assert body["totals"] == {"calls": 1, **sums, "faulty": 0, "rules": [{"ruleId": 1, "calls": 1, **sums}]}
+    totals = {"calls": 1, **sums, "faulty": 0, "rules": [{"ruleId": 1, "calls": 1, **sums}]}
+    assert body["totals"] == totals
+    assert body["days"] == [{"day": "2026-08-01", **totals}]
     assert body["items"] == [
         {
+            "cdr": 1,
             "callId": "1.1",
             "recordIds": [kept.RECORD],
             "startedAt": epoch_ms(house.now - timedelta(hours=1, seconds=12)),
@@ -57,6 +60,7 @@ async def test_a_call_says_how_much_of_it_was_recorded_and_why_not_the_rest(hous
             "participants": ["alice"],
             **sums,
             "rules": [{"ruleId": 1, **sums, "sections": 0}],
+            "faulty": False,
         }
     ]
 
@@ -104,6 +108,10 @@ async def test_times_bound_the_ends_and_pages_the_items_alone(house: House, clie
         ("?from=2026-03-02", "from"),
         ("?from=2026-03-02T09:00", "from"),
         ("?until=99999999999999999999", "until"),
+        ("?zone=Mars/Olympus", "zone"),
+        ("?zone=../../etc/passwd", "zone"),
+        ("?zone=", "zone"),
+        ("?faulty=perhaps", "faulty"),
         ("?limit=0", "limit"),
         ("?limit=1001", "limit"),
         ("?offset=-1", "offset"),
@@ -120,3 +128,70 @@ async def test_what_makes_no_sense_is_named(house: House, client: Client, query:
 
 async def test_without_a_token_there_is_nothing(client: Client) -> None:
     await error_of(await client.get(URL), 401, "unauthorized")
+
+
+async def test_days_are_those_of_the_zone_and_add_up_to_the_whole(house: House, client: Client) -> None:
+    """NOON is 12:00 UTC on the first of August."""
+    for number, hours in enumerate((1, 13, 14, 15, 40), start=1):
+        await ended(house, number, ALICE, ago=timedelta(hours=hours), reason=Reason.NEVER if hours == 1 else None)
+    headers = await house.token(ROOT, Role.ADMIN)
+    since = epoch_ms(house.now - timedelta(days=3))
+
+    async def days(zone: str) -> dict[str, tuple[int, int]]:
+        body = await asked(client, headers, f"?from={since}{zone}")
+        assert sum(day["calls"] for day in body["days"]) == body["totals"]["calls"] == 5
+        assert sum(day["talkedS"] for day in body["days"]) == body["totals"]["talkedS"]
+        return {day["day"]: (day["calls"], day["faulty"]) for day in body["days"]}
+
+    assert await days("") == {"2026-07-30": (1, 1), "2026-07-31": (3, 3), "2026-08-01": (1, 0)}
+    assert await days("&zone=Europe/Berlin") == {"2026-07-30": (1, 1), "2026-07-31": (1, 1), "2026-08-01": (3, 2)}
+    assert await days("&zone=Asia/Kathmandu") == {"2026-07-31": (1, 1), "2026-08-01": (4, 3)}
+
+
+async def test_a_day_of_a_clock_change_has_its_own_length(house: House, client: Client) -> None:
+    house.now = datetime(2026, 3, 30, 12, tzinfo=UTC)
+    last_of_sunday, first_of_monday = (datetime(2026, 3, 29, 21, 59, tzinfo=UTC), datetime(2026, 3, 29, 22, tzinfo=UTC))
+    for number, at in enumerate((last_of_sunday, first_of_monday), start=1):
+        await ended(house, number, ago=house.now - at, reason=Reason.NEVER)
+    body = await asked(client, await house.token(ROOT, Role.ADMIN), "?zone=Europe/Berlin")
+    assert [(day["day"], day["calls"]) for day in body["days"]] == [("2026-03-29", 1), ("2026-03-30", 1)]
+
+
+async def test_those_that_somebody_has_to_look_at_are_listed_alone(house: House, client: Client) -> None:
+    for number in range(1, 7):
+        reason = Reason.FAILED if number % 2 else Reason.PAUSED
+        await ended(house, number, ALICE if number < 5 else BOB, ago=timedelta(minutes=number), reason=reason)
+    headers = await house.token(ROOT, Role.ADMIN)
+    body = await asked(client, headers, "?faulty=true")
+    assert ([item["callId"] for item in body["items"]], body["total"]) == (["1.1", "1.3", "1.5"], 3)
+    assert (body["totals"]["calls"], body["totals"]["faulty"]) == (6, 3)
+    body = await asked(client, headers, "?faulty=true&limit=1&offset=1")
+    assert ([item["callId"] for item in body["items"]], body["total"]) == (["1.3"], 3)
+    body = await asked(client, await house.token(ALICE), "?faulty=true")
+    assert ([item["callId"] for item in body["items"]], body["total"]) == (["1.1", "1.3"], 2)
+
+
+async def test_what_still_changes_is_added_up_anew(house: House, client: Client) -> None:
+    """A call of the last minutes: its file may just be looked into. With an older one its page goes on."""
+    await ended(house, 1, ago=timedelta(minutes=20), reason=Reason.NEVER)
+    await ended(house, 2, ago=timedelta(minutes=1), reason=Reason.NEVER)
+    headers = await house.token(ROOT, Role.ADMIN)
+    assert (await asked(client, headers))["totals"]["talkedS"] == 20
+    talk = TalkAccount(TalkId("2-1"), CallId("1.2"), house.now - timedelta(seconds=90), house.now)
+    await house.happen(PutTalk(talk))
+    body = await asked(client, headers)
+    assert body["totals"]["talkedS"] == 100
+    assert [item["callId"] for item in body["items"]] == ["1.2", "1.1"]
+    assert [item["callId"] for item in (await asked(client, headers, "?limit=1&offset=1"))["items"]] == ["1.1"]
+
+
+async def test_a_year_at_once_and_no_more(house: House, client: Client) -> None:
+    await ended(house, 1, ago=timedelta(days=364), reason=Reason.NEVER)
+    headers = await house.token(ROOT, Role.ADMIN)
+    body = await asked(client, headers, f"?from={epoch_ms(house.now - timedelta(days=365))}")
+    assert body["total"] == 1
+    details = await error_of(
+        await client.get(f"{URL}?from={epoch_ms(house.now - timedelta(days=367))}", headers=headers), 400,
+        "invalid-request",
+    )  # fmt: skip
+    assert list(details) == ["from"]

@@ -38,14 +38,14 @@ _sections = st.builds(
 _cdrs = st.builds(lambda call_id, at: replace(kept.cdr(call_id), ended_at=at), _call_ids, _moments)
 _kinds = [kind for kind in FactKind if kind.startswith(("asterisk.", "recbridge."))]
 _facts = st.builds(Fact, st.sampled_from([*_kinds, FactKind.CALL_BEGAN]), _moments)
-_changes = (
+call_changes = (
     st.builds(PutTalk, _talks)
     | st.builds(PutSpan, _spans)
     | st.builds(JoinTalks, _call_ids, _call_ids)
     | st.builds(PutSection, _sections)
     | st.builds(AddCdr, _cdrs)
-    | st.builds(AppendFact, _facts)
 )
+_changes = call_changes | st.builds(AppendFact, _facts)
 
 
 async def _all_it_says(store: Store, batches: Sequence[Sequence[Change]], since: datetime, until: datetime) -> Any:

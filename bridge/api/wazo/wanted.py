@@ -1,7 +1,7 @@
 """Which finished calls are asked for: Wazo's query parameters as a filter. Unknown ones are ignored, as Wazo does."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -12,7 +12,7 @@ from bridge.api.wazo.errors import InvalidDataError
 from bridge.api.wazo.kinds import BOOLEAN, EMAIL_ADDRESS, TEXT, TEXTS, TIME, choice, integer, integers, matching
 from bridge.api.wazo.parsing import FieldsT, WazoFields, parsed
 from bridge.api.wazo.user_ids import Users
-from bridge.core.access import Reader, Role
+from bridge.core.access import Reader, visible_to
 from bridge.core.cdrs import CdrFilter, CdrNumber, CdrOrder, CdrQuery
 from bridge.core.ids import CallId, Identity
 from bridge.core.records import CallStatus
@@ -84,14 +84,6 @@ class ExportBody(WazoFields):
 
     cdr_ids: Annotated[tuple[int, ...] | None, integers(required=False)] = None
     email: Annotated[str | None, EMAIL_ADDRESS] = None
-
-
-def visible_to(reader: Reader) -> Sequence[Identity] | None:
-    """Whose calls this reader may see; None is everybody's."""
-    if reader.role is Role.ADMIN:
-        return None
-    supervised = reader.supervised if reader.role is Role.SUPERVISOR else frozenset()
-    return sorted(supervised | {reader.identity})
 
 
 async def listed(query: Mapping[str, str], reader: Reader, users: Users) -> CdrQuery:
