@@ -101,7 +101,7 @@ class Scene:
             "queue_toggles": self.queue_toggles,
             "tell_channels": self.tell_channels,
         }
-        again = Scene(**(kept | values))
+        again = type(self)(**(kept | values))
         again._asked = self._asked
         left = [section for section in self.sections.values() if section.state not in FINAL]
         talks = {talk_id: talk for talk_id, talk in self.talks.items() if talk.ended_at is None}
