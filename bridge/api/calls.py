@@ -15,7 +15,7 @@ async def calls(request: web.Request, access: Access) -> web.StreamResponse:
     query_of(request, Nothing)
     reader = access.reader
     running = dependencies(request).live.calls_now()
-    return json_response({"items": [call_item(call) for call in running if reader.sees(call.audience)]})
+    return json_response({"items": [call_item(call, reader) for call in running if reader.sees(call.audience)]})
 
 
 OPERATIONS = (Operation("GET", "/api/v1/calls", calls, "The calls that go on now", {200: CallItems}),)

@@ -118,16 +118,21 @@ class Control:
     def _startable(stretch: Stretch, asker: Asker) -> dict[RuleId, Rule]:
         return {rule.id: rule for rule, may in stretch.offered.values() if asker.admin or asker.identity in may}
 
-    def _start(self, channel: c.Channel, asker: Asker, now: datetime) -> list[RuleId]:
-        call = channel.call
+    def startable(self, channel: c.Channel, asker: Asker) -> tuple[Stretch, list[RuleId]]:
+        """The talk of a channel, and what the asker may start in it. Raises ControlError where a start is refused."""
         if channel.local:
             raise e.LocalChannelError("a Local channel is no party: name the phone's channel", channel=channel.name)
         stretch = self._stretch_of(channel)
         if stretch is None:
             raise e.NotInTalkError("the channel is not connected with another party", channel=channel.name)
         new = self._new(stretch, asker)
-        if self.pauses.in_call(call):
+        if self.pauses.in_call(channel.call):
             raise e.RecordPausedError("the record is paused: resume it first")
+        return stretch, new
+
+    def _start(self, channel: c.Channel, asker: Asker, now: datetime) -> list[RuleId]:
+        call = channel.call
+        stretch, new = self.startable(channel, asker)
         record = self._stage.sectioner.record_of(stretch)
         for rule_id in new:
             self.demands.put(call, record, rule_id, asker.identity, now)
@@ -150,8 +155,8 @@ class Control:
             raise e.AutomaticRecordingError("the system records this talk by itself already", rules=automatic)
         raise e.NotAllowedByRulesError(f"no rule lets you record this talk: {stretch.answers.why_not()}")
 
-    def _stop(self, channel: c.Channel, asker: Asker, now: datetime) -> list[RuleId]:
-        call = channel.call
+    def stoppable(self, call: c.Call, asker: Asker) -> list[RuleId]:
+        """The rules that the asker may stop in a call. Raises ControlError where a stop is refused."""
         demands = self.demands.in_call(call)
         mine = [rule_id for rule_id, demand in demands.items() if asker.admin or demand.owner == asker.identity]
         if not mine:
@@ -160,6 +165,11 @@ class Control:
             if active_rules(self._stage, call):
                 raise e.AutomaticRecordingError("the system records this by itself: it cannot be stopped")
             raise e.NotRecordingError("nothing is recorded on demand here")
+        return mine
+
+    def _stop(self, channel: c.Channel, asker: Asker, now: datetime) -> list[RuleId]:
+        call = channel.call
+        mine = self.stoppable(call, asker)
         note_done(self._stage, FactKind.RECORD_STOPPED, call, asker, mine, now=now)
         self._end_demands(call, mine, now)
         active = active_rules(self._stage, call)

@@ -1,13 +1,29 @@
 """What is going on now, as the API and the console show it, and whether we are fit for work."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from bridge.core.access import Reader, Role, Scope
+from bridge.core.commands import Verb
 from bridge.core.coverage import Tally
 from bridge.core.ids import BridgeUniqueid, CallId, ChannelName, Identity, RecordId, RuleId, Uniqueid
 from bridge.core.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """Who may do something to a running call now, as far as the rules and the call's state go: users, and admins."""
+
+    users: frozenset[Identity] = frozenset()
+    admins: bool = False
+
+    def lets(self, reader: Reader) -> bool:
+        """Whether this reader would be obeyed; it needs the scope for it, too."""
+        if Scope.CONTROL not in reader.scopes:
+            return False
+        return self.admins if reader.role is Role.ADMIN else reader.identity in self.users
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +32,8 @@ class PartyNow:
 
     `talking_with` are the other legs of its talk; `dialed` is whether the PBX rang it, `held` whether its phone has put
     the others on hold, `parked` whether it waits in a holding bridge, parked or sent there. `recording` is what is done
-    with what it says: `recording`, `paused` (also where nothing may begin), or '' for nothing.
+    with what it says: `recording`, `paused` (also where nothing may begin), or '' for nothing. `may` is who may do what
+    with its channel (`bridge.core.permitted`); who is not named there nobody.
     """
 
     uniqueid: Uniqueid
@@ -34,6 +51,7 @@ class PartyNow:
     bridge: BridgeUniqueid | None = None
     parked: bool = False
     recording: str = ""
+    may: Mapping[Verb, Permitted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +59,9 @@ class RuleNow:
     """What one rule does in a running call.
 
     `state` is a section's state (`paused` also where nothing may begin), `matched` (its section is about to begin),
-    `offered` (on demand, not started), `blocked` (a `never` rule stands over it) or `unmatched`; then `reason` names
-    the first condition that failed.
+    `failed` (its section could not begin, or ended before its talk; none follows in this talk), `offered` (on demand,
+    not started), `blocked` (a `never` rule stands over it) or `unmatched`; then `reason` names the first condition that
+    failed.
     """
 
     rule_id: RuleId

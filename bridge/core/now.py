@@ -4,6 +4,7 @@ from bridge.core import journal
 from bridge.core.calls import Call, Channel
 from bridge.core.ids import Identity, RuleId
 from bridge.core.live import CallNow, PartyNow, RuleNow
+from bridge.core.permitted import WhoMay
 from bridge.core.recorder import Recorder
 from bridge.core.records import Section, SectionState
 from bridge.core.sections import RUNNING
@@ -14,7 +15,7 @@ def calls_now(recorder: Recorder) -> list[CallNow]:
     return [_call(recorder, call) for call in recorder.tracker.calls.values() if call.legs]
 
 
-def _party(recorder: Recorder, call: Call, leg: Channel) -> PartyNow:
+def _party(recorder: Recorder, call: Call, leg: Channel, may: WhoMay) -> PartyNow:
     people = recorder.people
     user = journal.user_of(leg, people)
     bridge = recorder.tracker.bridges.get(leg.bridge) if leg.bridge is not None else None
@@ -34,6 +35,7 @@ def _party(recorder: Recorder, call: Call, leg: Channel) -> PartyNow:
         bridge=leg.bridge,
         parked=bridge is not None and not bridge.talking,
         recording=_recording(recorder, call, leg),
+        may=may.on(leg),
     )
 
 
@@ -65,6 +67,18 @@ def _sections(recorder: Recorder, call: Call) -> dict[RuleId, Section]:
     return running
 
 
+def _over(recorder: Recorder, call: Call) -> frozenset[RuleId]:
+    """The rules whose section could not begin, or has ended, though its talk goes on: none follows by itself."""
+    return frozenset(
+        rule_id
+        for stretch in recorder.stretches_of(call)
+        for rule_id, key in stretch.sections.items()
+        if rule_id in stretch.wanted
+        and recorder.sectioner.book.get(key) is None
+        and not recorder.sectioner.waits(stretch, rule_id)
+    )
+
+
 def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tuple[RuleNow, ...]:
     """What each rule that was asked does; after those, the ones that follow the call from an earlier talk."""
     answers = recorder.answers.get(call.call_id)
@@ -74,6 +88,7 @@ def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tu
     wanted = {rule_id: rule for one in stretches for rule_id, rule in one.wanted.items()}
     offered = {rule_id: rule for one in stretches for rule_id, (rule, _) in one.offered.items()}
     reasons = {answer.rule.id: answer.reason for answer in answers.answers}
+    over = _over(recorder, call)
     everyone = {**{answer.rule.id: answer.rule for answer in answers.answers}, **offered, **wanted}
     rules = []
     for rule_id, rule in everyone.items():
@@ -81,6 +96,8 @@ def _rules(recorder: Recorder, call: Call, running: dict[RuleId, Section]) -> tu
         state, reason = "unmatched", reasons.get(rule_id)
         if section is not None:
             state, reason = str(section.state), None
+        elif rule_id in over:
+            state, reason = "failed", None
         elif rule_id in wanted:
             state, reason = "paused" if recorder.control.pauses.silent(call, rule) else "matched", None
         elif rule_id in offered:
@@ -102,6 +119,8 @@ def _why_not(recorder: Recorder, call: Call, talking: list[Channel]) -> str:
         return "no-talk"
     stretches = recorder.stretches_of(call)
     wanted = [rule for one in stretches for rule in one.wanted.values()]
+    if wanted and _over(recorder, call).issuperset(rule.id for rule in wanted):
+        return "failed"
     if wanted and all(recorder.control.pauses.silent(call, rule) for rule in wanted):
         return "paused"
     held_back = next((one.why_not for one in stretches if one.why_not is not None), None)
@@ -113,7 +132,7 @@ def _why_not(recorder: Recorder, call: Call, talking: list[Channel]) -> str:
 def _call(recorder: Recorder, call: Call) -> CallNow:
     legs = [leg for leg in call.legs if leg.ended_at is None]
     talking = [leg for leg in legs if leg.talk is not None]
-    running = _sections(recorder, call)
+    running, may = _sections(recorder, call), WhoMay(recorder, call)
     return CallNow(
         call_id=call.call_id,
         record_id=call.record_id,
@@ -122,7 +141,7 @@ def _call(recorder: Recorder, call: Call) -> CallNow:
         talking_since=min((leg.talking_since for leg in talking if leg.talking_since is not None), default=None),
         dialed=call.caller.exten,
         queue=call.queue,
-        parties=tuple(_party(recorder, call, leg) for leg in legs),
+        parties=tuple(_party(recorder, call, leg, may) for leg in legs),
         rules=_rules(recorder, call, running),
         reason=None if running else _why_not(recorder, call, talking),
         audience=recorder.audience(call),

@@ -56,8 +56,8 @@ class Pauses:
 
     # Pausing and resuming
 
-    def pause(self, call: c.Call, asker: Asker, now: datetime) -> list[RuleId]:
-        """Silence what the asker may; the rules that this is about. Raises ControlError, having changed nothing."""
+    def pausable(self, call: c.Call, asker: Asker) -> dict[RuleId, Rule]:
+        """The rules that record a call and that the asker may pause. Raises ControlError where a pause is refused."""
         active = active_rules(self._stage, call)
         if not active:
             raise e.NotRecordingError("nothing is recorded at the moment")
@@ -66,6 +66,26 @@ class Pauses:
             raise e.PauseNotAllowedError("no rule that records this call lets you pause it", rules=sorted(active))
         if all(self.silent(call, rule) for rule in mine.values()):
             raise e.RecordPausedError("it is paused already")
+        return mine
+
+    def resumable(self, call: c.Call, asker: Asker) -> list[Pause]:
+        """The pauses of a call that the asker may end. Raises ControlError where a resume is refused."""
+        pauses = self._pauses.get(call.call_id)
+        if not pauses:
+            raise e.NotPausedError("the record is not paused")
+        active = active_rules(self._stage, call)
+        mine = [pause for pause in pauses.values() if self._may_resume(asker, call, pause, active)]
+        if not mine:
+            raise e.NotYourRecordingError("somebody else has paused it")
+        return mine
+
+    def who_paused(self, call: c.Call) -> frozenset[Identity]:
+        """Those who have paused something of a call."""
+        return frozenset(self._pauses.get(call.call_id, ()))
+
+    def pause(self, call: c.Call, asker: Asker, now: datetime) -> list[RuleId]:
+        """Silence what the asker may; the rules that this is about. Raises ControlError, having changed nothing."""
+        mine = self.pausable(call, asker)
         stretch = next(one for one in self._stage.stretches_of(call) if one.wanted)
         record = self._stage.sectioner.record_of(stretch)
         before = self._pauses.get(call.call_id, {}).get(asker.identity)
@@ -78,13 +98,7 @@ class Pauses:
 
     def resume(self, call: c.Call, asker: Asker, now: datetime) -> list[RuleId]:
         """Let go on what the asker may; the rules that this is about. Raises ControlError, having changed nothing."""
-        pauses = self._pauses.get(call.call_id)
-        if not pauses:
-            raise e.NotPausedError("the record is not paused")
-        active = active_rules(self._stage, call)
-        mine = [pause for pause in pauses.values() if self._may_resume(asker, call, pause, active)]
-        if not mine:
-            raise e.NotYourRecordingError("somebody else has paused it")
+        mine, active = self.resumable(call, asker), active_rules(self._stage, call)
         rules = [rule_id for rule_id, rule in active.items() if any(self._covers(pause, call, rule) for pause in mine)]
         for pause in mine:
             self._end(call, pause)

@@ -301,7 +301,7 @@ def record_entry(
 
 
 class PartyItem(TypedDict):
-    """A real leg of a running call."""
+    """A real leg of a running call. `may` is what the reader may do there: start, stop, pause, resume."""
 
     uniqueid: str
     channel: str
@@ -310,6 +310,7 @@ class PartyItem(TypedDict):
     number: str
     outside: bool
     talking: bool
+    may: list[str]
 
 
 class RuleItem(TypedDict):
@@ -344,8 +345,8 @@ class CallItems(TypedDict):
     items: list[CallItem]
 
 
-def call_item(call: CallNow) -> CallItem:
-    """A call that goes on now: its parties, what each rule does, and why nothing is recorded where nothing is."""
+def call_item(call: CallNow, reader: Reader) -> CallItem:
+    """A call that goes on now: its parties and what this reader may do there, its rules, and why none records."""
     return {
         "callId": call.call_id,
         "recordId": call.record_id or "",
@@ -363,6 +364,7 @@ def call_item(call: CallNow) -> CallItem:
                 "number": party.number,
                 "outside": party.outside,
                 "talking": party.talking,
+                "may": [str(verb) for verb, who in party.may.items() if who.lets(reader)],
             }
             for party in call.parties
         ],
