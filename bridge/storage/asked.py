@@ -77,10 +77,11 @@ WHERE talk_spans.talk_id >= ? AND rule_id IS NOT NULL GROUP BY rule_id
 DELETE_ASKED = """
 DELETE FROM talk_asked WHERE talk_id IN (SELECT talk_id FROM talks WHERE call_id = CAST(:call_id AS TEXT))
 """
-# What the oldest talk may have been asked is kept, and all that came after it.
+# What the oldest talk may have been asked is kept, and all that came after it; a day more, as clocks differ.
 DELETE_RULES = """
-DELETE FROM rule_sets WHERE (SELECT min(since) FROM rule_sets AS next WHERE next.id > rule_sets.id) < coalesce(
-    (SELECT CAST(min(talk_id) AS INTEGER) FROM talks), :now)
+DELETE FROM rule_sets
+WHERE (SELECT min(since) FROM rule_sets AS next WHERE next.id > rule_sets.id) + 86400000000
+    < coalesce((SELECT CAST(min(talk_id) AS INTEGER) FROM talks), :now)
 """
 ASKED_OF_CALL = """
 SELECT talk_asked.* FROM talks JOIN talk_asked ON talk_asked.talk_id = talks.talk_id
