@@ -12,7 +12,7 @@ from bridge.api.answers import NotFoundError, RequestError, TooManyRequestsError
 from bridge.api.auth import Access
 from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
-from bridge.api.validation import Fields, Nothing, body_of, query_of
+from bridge.api.validation import Fields, Nothing, Whole, body_of, query_of
 from bridge.api.wazo.kinds import EMAIL
 from bridge.core.access import Reader, Scope, visible_to
 from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery
@@ -27,7 +27,7 @@ _LINK = "/exports?id={}"
 """The console's page: a link out of a mail brings no cookie, but that page asks with one."""
 _ASK_AGAIN_S = 60
 
-CdrNumbers = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=5000)]
+CdrNumbers = Annotated[list[Annotated[Whole, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=5000)]
 
 
 class NewExport(Fields):
@@ -77,6 +77,7 @@ class ExportItems(TypedDict):
 class NoRecordingError(RequestError):
     """None of the calls has a recording that is there and that the reader may see."""
 
+    status = 409
     code = "no-recording-to-export"
 
 
@@ -199,7 +200,7 @@ def _offered(deps: Dependencies) -> Exports:
 
 _ONE = f"{_PATH}/{{export_id}}"
 OPERATIONS = (
-    Operation("POST", _PATH, new_export, "Ask for an export", {202: ExportItem}, body=NewExport, errors=(403, 404)),
+    Operation("POST", _PATH, new_export, "Ask for an export", {202: ExportItem}, body=NewExport, errors=(403, 404, 409)),
     Operation("GET", _PATH, all_exports, "One's exports; an admin's are all", {200: ExportItems}, ExportsQuery),
     Operation("GET", _ONE, one_export, "An export, and how far it is", {200: ExportItem}, errors=(404,)),
     Operation("DELETE", _ONE, cancel, "Cancel it, or delete its zip", {204: None}, errors=(403, 404)),

@@ -100,8 +100,9 @@ def _types(operations: Iterable[Operation]) -> Iterator[tuple[Any, JsonSchemaMod
         if one.body is not None and not isinstance(one.body, MediaType):
             yield one.body, "validation"
         for answer in one.answers.values():
-            if answer is not None and not isinstance(answer, MediaType):
-                yield answer, "serialization"
+            for body in answer if isinstance(answer, tuple) else (answer,):
+                if body is not None and not isinstance(body, MediaType):
+                    yield body, "serialization"
 
 
 def _described(one: Operation, schemas: _Schemas) -> Json:
@@ -179,16 +180,20 @@ def _response(status: int, answer: Any, schemas: _Schemas) -> Json:
     words = HTTPStatus(status).phrase
     if answer is None:
         return {"description": words}
-    if isinstance(answer, MediaType):
-        schema: Json = {"type": "string"}
-        return _answer(words, {name: {"schema": schema} for name in answer.names})
-    return _answer(words, {"application/json": {"schema": schemas.of(answer)}})
+    content: Json = {}
+    for body in answer if isinstance(answer, tuple) else (answer,):
+        if isinstance(body, MediaType):
+            content |= {name: {"schema": {"type": "string"}} for name in body.names}
+        else:
+            content["application/json"] = {"schema": schemas.of(body)}
+    return _answer(words, content)
 
 
 def _body(one: Operation, schemas: _Schemas) -> Json:
     if isinstance(one.body, MediaType):
         return {name: {"schema": {"type": "string"}} for name in one.body.names}
-    return {"application/json": {"schema": schemas.of(one.body, "validation")}}
+    schema = schemas.of(one.body, "validation")
+    return {"application/json": {"schema": {"anyOf": [schema, {"type": "null"}]} if one.body_null else schema}}
 
 
 def _answer(words: str, content: Json) -> Json:

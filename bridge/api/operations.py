@@ -32,13 +32,14 @@ class MediaType:
 class Operation:
     """One method of one path, and all that is said of it outside.
 
-    `query` and `body` are the models that validate it (a `MediaType` where the body is no JSON). `answers` has, by
-    status, the type that its JSON has (a TypedDict of `typing_extensions`; pydantic makes the JSON Schema), a
-    `MediaType`, or None where there is no body; `errors` are the statuses that it may answer with the one error body,
-    beside those that follow from the rest (400, 401, 404 with something in the path, 408 and 413 with a body, 429, 500,
-    503). `handler` is called with the request and the Access of its token; with the request alone where it is `public`:
-    then it asks for a token by itself where `security` names how. `admin`: 403 for others. `path_schemas` are JSON
-    Schemas of what stands in the path, where that is not any text.
+    `query` and `body` are the models that validate it (a `MediaType` where the body is no JSON; `body_null`: null is
+    none). `answers` has, by status, the type that its JSON has (a TypedDict of `typing_extensions`; pydantic makes the
+    JSON Schema), a `MediaType`, a pair of both where the client chooses, or None where there is no body. `errors` are
+    the statuses that it may answer with the one error body, beside those that follow from the rest (400, 401, 404 with
+    something in the path, 408 and 413 with a body, 429, 500, 503). `handler` is called with the request and the Access
+    of its token; with the request alone where it is `public`: then it asks for a token by itself where `security` names
+    how ('' for not at all). `admin`: 403 for others. `path_schemas` are JSON Schemas of what stands in the path, where
+    that is not any text; `headers` those that it listens to.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Operation:
     public: bool = False
     head: bool = True
     body_required: bool = True
+    body_null: bool = False
     headers: tuple[str, ...] = ()
     path_schemas: Mapping[str, Any] = field(default_factory=dict)
     security: tuple[str, ...] | None = None

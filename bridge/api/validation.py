@@ -1,10 +1,10 @@
 """Queries and bodies, checked by models; whatever a model does not name is refused."""
 
 import asyncio
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from aiohttp import http_exceptions, web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bridge.api.answers import InvalidFieldsError, RequestError
 
@@ -27,6 +27,14 @@ class Fields(BaseModel):
     """A query's or a body's fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number of a body: to JSON, 1.0 is one."""
 
 
 class Nothing(Fields):

@@ -357,7 +357,17 @@ OPERATIONS = (
     ),
     Operation("GET", _PATH, _all, "All webhooks", {200: WebhookItems}, errors=(404,), admin=True),
     Operation("GET", _ONE, _one, "One webhook", _ANSWERS, admin=True),
-    Operation("PATCH", _ONE, _change, "Change a webhook", _ANSWERS, body=ChangedWebhook, errors=(409,), admin=True),
+    Operation(
+        "PATCH",
+        _ONE,
+        _change,
+        "Change a webhook",
+        _ANSWERS,
+        body=ChangedWebhook,
+        body_required=False,
+        errors=(409,),
+        admin=True,
+    ),
     Operation("DELETE", _ONE, _remove, "Remove a webhook", {204: None}, admin=True),
     Operation(
         "POST",

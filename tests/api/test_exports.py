@@ -79,7 +79,7 @@ async def test_only_recordings_that_are_there_and_visible_are_exported(office: O
         response = await client.post(PATH, headers=headers, json={"cdrs": [1, 2, 3, 7]})
         assert response.status == 202
         assert sorted((number, key.file) for number, key in exports_of(office).asked[-1]) == expected
-    await error_of(await client.post(PATH, headers=headers, json={"cdrs": [2]}), 400, "no-recording-to-export")
+    await error_of(await client.post(PATH, headers=headers, json={"cdrs": [2]}), 409, "no-recording-to-export")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def integer(*, least: int = 0, most: int | None = None) -> Kind:
         return number
 
     limits = {"minimum": least, "maximum": 10**18 - 1 if most is None else most}
-    texts = {"type": "string", "pattern": r"^\s*[+-]?[0-9]{1,18}\s*$"}
+    texts = {"type": "string", "pattern": f"^[0-9]{{1,{18 if most is None else len(str(most)) - 1}}}$"}
     return Kind(_unless_null(read), {"anyOf": [{"type": "integer", **limits}, texts, {"type": "null"}]})
 
 
@@ -180,7 +180,7 @@ def integers(*, required: bool) -> Kind:
         return tuple(number for number in numbers if number is not None)
 
     whole = {"type": "integer", "minimum": -(10**18) + 1, "maximum": 10**18 - 1}
-    items = {"anyOf": [whole, {"type": "string", "pattern": r"^\s*[+-]?[0-9]{1,18}\s*$"}]}
+    items = {"anyOf": [whole, {"type": "string", "pattern": "^[0-9]{1,18}$"}]}
     some = {"type": "array", "items": items}
     return Kind(read, {**some, "minItems": 1} if required else {"anyOf": [some, {"type": "null"}]})
 

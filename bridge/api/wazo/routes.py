@@ -25,7 +25,7 @@ _AUTH = ("/0.1", "/api/auth/0.1")
 
 _BY_TOKEN: Final = ("bearer", "token", "session")
 _ALSO_IN_QUERY: Final = (*_BY_TOKEN, "inQuery")
-_CSV: Final = MediaType("application/json", "text/csv")
+_CSV: Final = MediaType("text/csv")
 _WAV: Final = MediaType("audio/wav")
 _ZIP: Final = MediaType("application/zip")
 _Object = dict[str, Any]
@@ -82,6 +82,7 @@ def _one(
     body: type[WazoFields] | None = None,
     errors: tuple[int, ...] = (),
     token_in_query: bool = False,
+    body_required: bool = False,
     headers: tuple[str, ...] = (),
 ) -> Operation:
     return Operation(
@@ -95,7 +96,8 @@ def _one(
         errors=errors,
         public=True,
         security=_ALSO_IN_QUERY if token_in_query else _BY_TOKEN,
-        body_required=False,
+        body_required=body_required,
+        body_null=not body_required,
         headers=("Wazo-Tenant", *headers),
         words=handler.__doc__ or "",
     )
@@ -106,10 +108,26 @@ _AUDIO: Final[Mapping[int, Any]] = {200: _WAV, 206: _WAV, 304: None}
 _UNMADE = (404, 503)
 
 _OF_CALL_LOGD: Final = (
-    _one("GET", "/cdr", cdr.all_calls, "Finished calls", {200: _CSV}, query=wanted.ListQuery, token_in_query=True),
-    _one("GET", "/cdr/{cdr_id}", cdr.one_call, "A finished call", {200: _CSV}),
-    _one("GET", "/users/me/cdr", cdr.my_calls, "One's own", {200: _CSV}, query=wanted.ListQuery, token_in_query=True),
-    _one("GET", "/users/{user_uuid}/cdr", cdr.calls_of_user, "A user's", {200: _CSV}, query=wanted.ListQuery),
+    _one(
+        "GET",
+        "/cdr",
+        cdr.all_calls,
+        "Finished calls",
+        {200: (Found, _CSV)},
+        query=wanted.ListQuery,
+        token_in_query=True,
+    ),
+    _one("GET", "/cdr/{cdr_id}", cdr.one_call, "A finished call", {200: (_Object, _CSV)}),
+    _one(
+        "GET",
+        "/users/me/cdr",
+        cdr.my_calls,
+        "One's own",
+        {200: (Found, _CSV)},
+        query=wanted.ListQuery,
+        token_in_query=True,
+    ),
+    _one("GET", "/users/{user_uuid}/cdr", cdr.calls_of_user, "A user's", {200: (Found, _CSV)}, query=wanted.ListQuery),
     _one("GET", _MEDIA, media.media, "A recording", _AUDIO, errors=(409, 416), token_in_query=True, headers=("Range",)),
     _one("GET", f"/users/me{_MEDIA}", media.my_media, "One's own", _AUDIO, errors=(409, 416), headers=("Range",)),
     _one("DELETE", _MEDIA, media.delete_one, "Delete a recording", {204: None}, errors=(409,)),
@@ -120,6 +138,7 @@ _OF_CALL_LOGD: Final = (
         "Delete all recordings of calls",
         {204: None},
         body=media.CdrIdsBody,
+        body_required=True,
         errors=(404, 409),
     ),
     _one(
@@ -196,6 +215,7 @@ _OF_AUTH: Final = (
         public=True,
         security=("basic", ""),
         body_required=False,
+        body_null=True,
     ),
     Operation(
         "GET",
