@@ -59,8 +59,10 @@ from bridge.rulebook import Rulebook
 from bridge.section_numbers import taken_numbers
 from bridge.settings import SettingKeeper
 from bridge.spool_watch import SpoolWatch
+from bridge.storage.call_details import SqliteCallBook
 from bridge.storage.coverage import KeptCoverage
 from bridge.storage.database import SqliteStore
+from bridge.storage.holding import SqliteHolding
 from bridge.storage.intents import IntentsFile
 from bridge.storage.media import MediaInspector
 from bridge.storage.spool import Spool
@@ -72,6 +74,8 @@ _STATUS_EVERY_S = 1.0
 _START_WITHIN_S = 120.0
 _STOP_WITHIN_S = 20.0
 _STOP_LOOK_S = 0.05
+_HOLD_WAIT_S = 10.0
+"""Somebody waits for the answer; a batch of deletions is over before."""
 _LOCKED_S = 0.4
 """How long another program's lock on the database is waited for: less than a recording is held up (`Keeper.keep`)."""
 _UNREACHABLE = "is Asterisk running, and are `enabled`, `bindaddr` and `port` in manager.conf as `asterisk:` says?"
@@ -302,6 +306,9 @@ class Daemon:
                 keeping=config.retention.keeping,
                 keep_exports=config.retention.exports,
                 recordings=Deleting(store, config.database, config.spool.local, utc_now),
+                call_book=SqliteCallBook(store, config.systemname, utc_now),
+                holding=SqliteHolding(store, config.database, _HOLD_WAIT_S),
+                rule_names=lambda: {placed.rule.id: placed.rule.name for placed in self._book.rules.rules},
             ),
             metrics=metrics,
         )

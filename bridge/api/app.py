@@ -4,10 +4,12 @@ from aiohttp import web
 
 from bridge.api import (
     calls,
+    cdr,
     console,
     coverage,
     exports,
     health,
+    holds,
     journal,
     monitor,
     openapi,
@@ -51,6 +53,8 @@ OPERATIONS = (
     *wazo.OPERATIONS,
     *exports.OPERATIONS,
     *session.OPERATIONS,
+    *cdr.OPERATIONS,
+    *holds.OPERATIONS,
 )
 """Our own paths, and those of pascom, PITEL and Wazo."""
 

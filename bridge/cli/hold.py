@@ -22,12 +22,9 @@ from bridge.cli.targets import (
 )
 from bridge.config import Config, load_config
 from bridge.core.errors import RecbridgeError
-from bridge.core.records import Fact, FactKind
 from bridge.core.retention import Hold, Target
-from bridge.core.store import AppendFact, PutHold
+from bridge.storage.holding import SqliteHolding
 from bridge.storage.retention import new_id
-from bridge.storage.traces import rows_of
-from bridge.storage.turns import batch_turn
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -67,7 +64,7 @@ def run_add(args: argparse.Namespace) -> int:
         raise RecbridgeError("--from has to be before --until")
     hold = Hold(new_id(), target, who_of(args), args.why, datetime.now(UTC))
     config = load_config(config_path(args))
-    asyncio.run(_keep(config, hold, FactKind.HOLD_SET))
+    asyncio.run(_keep(config, hold))
     for unknown in asyncio.run(_unknown(config, target)):
         print(f"the hold stands, but nothing is known yet of {unknown}: is the id right?", file=sys.stderr)
     print(json.dumps(described(hold), ensure_ascii=False, indent=2) if args.json else hold.id)
@@ -108,43 +105,18 @@ async def _release(config: Config, hold_id: str, who: str, why: str) -> Hold:
     if found.released_at is not None:
         raise RecbridgeError(f"hold {hold_id} was released already, {when_words(found.released_at)}")
     hold = replace(found, released_at=datetime.now(UTC), released_by=who, released_why=why)
-    await _keep(config, hold, FactKind.HOLD_RELEASED)
+    await _keep(config, hold)
     return hold
 
 
 async def _unknown(config: Config, target: Target) -> list[str]:
-    """An id with a slip in it would hold nothing, and nobody would see it."""
-    unknown = []
     async with opened(config) as store:
-        if target.record_id is not None and not await store.sections_of(target.record_id):
-            unknown.append(f"record {target.record_id}")
-        if target.call_id is not None:
-            rows = await rows_of(store, target.call_id)
-            if not (rows.cdrs or rows.sections or rows.runs):
-                unknown.append(f"call {target.call_id}")
-    return unknown
+        return await SqliteHolding(store, config.database).unknown(target)
 
 
-async def _keep(config: Config, hold: Hold, kind: FactKind) -> None:
-    """Between two batches of deletions: what it covers was deleted before it, or is not."""
-    released = hold.released_at is not None
-    who, why = (hold.released_by, hold.released_why) if released else (hold.who, hold.why)
-    target = hold.target
-    named = {"number": target.number, "identity": target.identity}
-    fact = Fact(
-        kind=kind,
-        at=hold.released_at or hold.set_at,
-        record_id=target.record_id,
-        data={
-            "hold": hold.id,
-            "call": target.call_id,
-            "from": None if target.since is None else target.since.isoformat(),
-            "until": None if target.until is None else target.until.isoformat(),
-        },
-        personal={"who": who, "words": why, **{name: value for name, value in named.items() if value is not None}},
-    )
-    async with opened(config) as store, batch_turn(config.database):
-        await store.commit([PutHold(hold), AppendFact(fact)])
+async def _keep(config: Config, hold: Hold) -> None:
+    async with opened(config) as store:
+        await SqliteHolding(store, config.database).put(hold)
 
 
 def described(hold: Hold) -> dict[str, Any]:
