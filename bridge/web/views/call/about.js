@@ -71,11 +71,11 @@ export function recordings(model, { mayPlay, mayDownload, onPick }) {
   const columns = [
     { label: "Section", cell: ({ lane, track }) => `${lane.name}, ${track.section.file}`, class: "wide" },
     { label: "From", cell: ({ track }) => h("span", { class: "tabular" }, `${duration(track.startS)} (${time(track.section.startedAt)})`), class: "nowrap" },
-    { label: "Length", cell: ({ track }) => duration(track.section.durationS), class: "number" },
+    { label: "Length", cell: ({ track }) => duration(track.section.durationS), class: "number nowrap" },
     { label: "Sides", cell: ({ track }) => sides(track.section, model), class: "minor" },
-    { label: "Size", cell: ({ track }) => (track.section.deleted ? "–" : bytes(track.section.sizeBytes)), class: "number" },
+    { label: "Size", cell: ({ track }) => (track.section.deleted ? "–" : bytes(track.section.sizeBytes)), class: "number nowrap" },
     { label: "State", cell: ({ track }) => state(track) },
-    { label: "", cell: ({ lane, track }) => h("div", { class: "row" }, actions(lane, track)), class: "nowrap" },
+    { label: "", cell: ({ lane, track }) => h("div", { class: "row doings" }, actions(lane, track)), class: "nowrap" },
   ];
   const actions = (lane, track) => track.playable && [
     mayPlay && button("Play", { icon: "play", small: true, title: `Play section ${track.section.file} of ${lane.name}`, onclick: () => onPick(track.startS, lane) }),
@@ -237,5 +237,7 @@ export function story(rows, model, onPick) {
     { label: "Time", cell: (row) => time(model.startedAt + row.atS * 1000), class: "nowrap minor" },
     { label: "What", cell: (row) => row.words, class: "wide" },
   ];
-  return card("What happened", table(columns, rows, { caption: "What happened" }));
+  const shown = card("What happened", table(columns, rows, { caption: "What happened" }));
+  shown.classList.add("story");
+  return shown;
 }

@@ -8,12 +8,11 @@ import { eventWords, gapWords, LANE_STATES, sectionWords, span } from "./words.j
 
 const SVG = "http://www.w3.org/2000/svg";
 const AXIS = 20;
-const LABEL = 19;
+const LABEL = 26;
 const BAR = 16;
 const LANE = LABEL + BAR + 7;
 const TICK_PX = 70;
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400];
-const RECORDING_EVENTS = new Set(["started", "stopped", "paused", "resumed", "refused"]);
 
 function s(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -62,7 +61,7 @@ export function timeline(place, model, { onPick, playable, signal }) {
       const group = s("g", { class: isRule ? "lane rule" : "lane party" });
       if (isRule && row.key === chosen?.key && model.lanes.length > 1) group.classList.add("chosen");
       group.append(s("rect", { class: "ground", x: 0, y: y + LABEL, width, height: BAR }));
-      group.append(label(isRule ? row.name : row.label, isRule ? "rule" : "party", y + LABEL - 5, width));
+      group.append(label(isRule ? row.name : row.label, isRule ? "rule" : "party", y + LABEL - 11, width));
       if (isRule) drawRule(group, row, y + LABEL, { hatch, fault });
       else drawParty(group, row, y + LABEL);
       parts.push(group);
@@ -138,8 +137,7 @@ export function timeline(place, model, { onPick, playable, signal }) {
     const group = s("g", { class: "events" });
     for (const event of model.call.timeline.events) {
       const atS = model.at(event.at);
-      const isRule = RECORDING_EVENTS.has(event.kind);
-      const row = rows.findIndex((one) => (isRule ? event.ruleIds.includes(one.ruleId) : one.uniqueid === event.party));
+      const row = rowOf(event, rows);
       const y = AXIS + Math.max(row, 0) * LANE + LABEL;
       const words = `${duration(atS)}: ${eventWords(event, model)}`;
       const marker = s("g", {
@@ -171,6 +169,13 @@ export function timeline(place, model, { onPick, playable, signal }) {
       draw();
     },
   };
+}
+
+/** Of a recording: its rule's lane; what a party did, or a user to no rule's recording: its own. */
+function rowOf(event, rows) {
+  if (event.ruleIds.length > 0) return rows.findIndex((one) => event.ruleIds.includes(one.ruleId));
+  if (event.party !== null) return rows.findIndex((one) => one.uniqueid === event.party);
+  return rows.findIndex((one) => event.identity && one.identity === event.identity);
 }
 
 function label(text, kind, y, width) {

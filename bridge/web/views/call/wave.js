@@ -38,6 +38,13 @@ function decoded({ durationS, peaks }) {
 
 const color = (place, name) => getComputedStyle(place).getPropertyValue(name).trim();
 
+/** Two colours as #rrggbb, in one. It has to be opaque: what is played is drawn over it, and no darker than it. */
+function mixed(one, other, share) {
+  const parts = (text) => [1, 3, 5].map((at) => Number.parseInt(text.slice(at, at + 2), 16));
+  const [a, b] = [parts(one), parts(other)];
+  return `rgb(${a.map((value, n) => Math.round(value * share + b[n] * (1 - share))).join(" ")})`;
+}
+
 /** Draws sections into a place, one at a time. */
 export class Wave {
   /**
@@ -68,8 +75,8 @@ export class Wave {
     const names = loud.sides.length > 1 ? ["--left", "--right"] : ["--accent"];
     const looks = names.map((name) => {
       const strong = color(this.place, name);
-      // A canvas takes no custom properties: these are #rrggbb, and two digits more make them lighter.
-      return { waveColor: `${strong}80`, progressColor: strong, height: SIDE_HEIGHT, barHeight };
+      const waveColor = mixed(strong, color(this.place, "--surface"), 0.5);
+      return { waveColor, progressColor: strong, height: SIDE_HEIGHT, barHeight };
     });
     this.surfer = WaveSurfer.create({
       container: this.place,

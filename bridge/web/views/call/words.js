@@ -2,7 +2,7 @@
  * What happened in a call, in words.
  * @module
  */
-import { duration, ERRORS, reason, stateOf } from "../../format.js";
+import { duration, reason, stateOf } from "../../format.js";
 import { list } from "./model.js";
 
 /** What a party does, by its lane's states. @type {Object<string, string>} */
@@ -17,6 +17,23 @@ export const LANE_STATES = {
 
 const HOW = { api: "in the console or by the API", phone: "on the phone", pause_at_most: "by itself, its longest time was over" };
 const DONE = { started: "started", stopped: "stopped", paused: "paused", resumed: "resumed" };
+
+/** Why somebody could not start, stop, pause or resume, by the event's `code`. @type {Object<string, string>} */
+const REFUSALS = {
+  "recording-automatic": "a rule records it by itself",
+  "not-allowed-by-rules": "no rule lets them",
+  "pause-not-allowed": "the rule lets nobody pause",
+  "recording-of-another": "it is another user's recording",
+  "control-forbidden": "it is not theirs to do",
+  "already-recording": "it was recorded already",
+  "recorded-by-another": "another user recorded it already",
+  "not-recording": "nothing was recorded",
+  "record-paused": "it was paused",
+  "not-paused": "it was not paused",
+  "not-in-talk": "nobody talked",
+  "talk-over": "the talk was over",
+  "not-confirmed": "Asterisk did not confirm it",
+};
 
 /**
  * From when to when, in call time: `0:03 to 0:21`.
@@ -49,7 +66,8 @@ export function sectionWords(section) {
  * @param {import("./model.js").Model} model
  */
 export function eventWords(event, model) {
-  const who = event.party === null ? event.identity || "recbridge" : model.nameOf(event.party);
+  const own = model.parties.find((party) => event.identity && party.identity === event.identity);
+  const who = event.party === null ? own?.label ?? (event.identity || "recbridge") : model.nameOf(event.party);
   switch (event.kind) {
     case "transferred": {
       const whom = event.transferred === null ? "the call" : model.nameOf(event.transferred);
@@ -66,17 +84,13 @@ export function eventWords(event, model) {
     case "unparked":
       return `${who} was taken out of the parking lot`;
     case "refused":
-      return `${who} was refused to ${event.verb || "do that"}: ${refusal(event.code)}`;
+      return `${who} could not ${event.verb || "do that to"} a recording: ${REFUSALS[event.code] ?? event.code.replaceAll("-", " ")}`;
     default: {
       const rules = list(event.ruleIds.map((id) => `rule ${id}`));
       const how = HOW[event.how] ? ` (${HOW[event.how]})` : "";
       return `${who} ${DONE[event.kind] ?? event.kind} the recording${rules ? ` of ${rules}` : ""}${how}`;
     }
   }
-}
-
-function refusal(code) {
-  return ERRORS[code] ?? code.replaceAll("-", " ");
 }
 
 /**
