@@ -27,6 +27,8 @@ def why(error: Exception) -> str:
     """What kept a command from its work, for people."""
     if isinstance(error, PermissionError):
         return f"{error.filename}: {error.strerror}: run it as a user who may, like root"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return str(error)
 
 
