@@ -58,10 +58,10 @@ class TimelineSection(TypedDict):
     """A recording that the reader may see.
 
     `talk` is '' of what was recorded before a talk. `startedAt` is when the file begins, `offsetS` the same counted
-    from the timeline's beginning; of one that never began it is when it was requested. `durationS` is the file's, null where there is none to be played. `left` and
-    `right` are the parties (uniqueids) that a stereo file has on either side; of mono both are empty. `leg` is the
-    party whose channel was recorded. `playable`: the file is there and was looked into. `ruleName` is '' where the rule
-    is not in force any more.
+    from the timeline's beginning; of one that never began it is when it was requested. `durationS` is the file's, null
+    where there is none to be played. `left` and `right` are the parties (uniqueids) that a stereo file has on either
+    side; of mono both are empty. `leg` is the party whose channel was recorded. `playable`: the file is there and was
+    looked into. `ruleName` is '' where the rule is not in force any more.
     """
 
     recordId: str
