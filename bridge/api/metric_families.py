@@ -101,7 +101,9 @@ def sections(counted: Counted, now: Numbers, rules: RuleLabels) -> Iterator[Metr
         str(state): sum(of_one[state] for of_one in by_rule.values()) for state in _OPEN
     })  # fmt: skip
     family = GaugeMetricFamily(
-        "recbridge_rule_sections", "The same by rule in force; `other`: of all other rules.", labels=["rule", "state"]
+        "recbridge_rule_sections",
+        "Sections that are not final yet, by rule in force; `other`: of all other rules.",
+        labels=["rule", "state"],
     )
     for rule, of_one in by_rule.items():
         for state in _OPEN:
@@ -112,7 +114,7 @@ def sections(counted: Counted, now: Numbers, rules: RuleLabels) -> Iterator[Metr
         for outcome in OUTCOMES.values()
     })  # fmt: skip
     ended = CounterMetricFamily(
-        "recbridge_rule_sections_ended", "The same by rule in force.", labels=["rule", "outcome"]
+        "recbridge_rule_sections_ended", "Sections that became final, by rule in force.", labels=["rule", "outcome"]
     )
     for outcome in OUTCOMES.values():
         values = {rule_id: float(count) for (rule_id, one), count in counted.ended.items() if one == outcome}
@@ -148,7 +150,7 @@ def _recording(now: Numbers, rules: RuleLabels) -> Iterator[Metric]:
         "live_recorded_seconds",
         "How long MixMonitor ran for a rule up to now, pauses left out; what the files really hold is known later.",
         "rule",
-        rules.counters("recorded", metered.recorded_s, now.rules),
+        rules.counters("recorded", {**dict.fromkeys(metered.wanted_s, 0.0), **metered.recorded_s}, now.rules),
     )
     yield _counter(
         "recorded_bytes",
@@ -160,10 +162,17 @@ def _recording(now: Numbers, rules: RuleLabels) -> Iterator[Metric]:
 def coverage(tally: Tally, now: Numbers, rules: RuleLabels) -> Iterator[Metric]:
     """Of ended calls what was recorded, by the files."""
     yield _counter("ended_calls_talked_seconds", "Talk of calls that ended 5 minutes ago.", tally.all.talked_s)
-    yield _counter("ended_calls_recorded_seconds", "Of it recorded by any rule.", tally.all.recorded_s)
-    yield _counter_by("ended_calls_missing_seconds", "Not recorded by any rule, and why.", "reason", {
-        str(reason): tally.all.reasons[reason] for reason in Reason
-    })  # fmt: skip
+    yield _counter(
+        "ended_calls_recorded_seconds",
+        "Of the talk of calls that ended 5 minutes ago, what any rule recorded.",
+        tally.all.recorded_s,
+    )
+    yield _counter_by(
+        "ended_calls_missing_seconds",
+        "Of the talk of calls that ended 5 minutes ago, what no rule recorded, and why.",
+        "reason",
+        {str(reason): tally.all.reasons[reason] for reason in Reason},
+    )
     talked = {rule_id: sums.talked_s for rule_id, sums in tally.by_rule.items()}
     yield _counter_by(
         "talked_seconds",
@@ -173,7 +182,10 @@ def coverage(tally: Tally, now: Numbers, rules: RuleLabels) -> Iterator[Metric]:
     )
     recorded = {rule_id: sums.recorded_s for rule_id, sums in tally.by_rule.items()}
     yield _counter_by(
-        "recorded_seconds", "Of it recorded by that rule.", "rule", rules.counters("kept", recorded, now.rules)
+        "recorded_seconds",
+        "Of the talk of ended calls that a rule had to do with, what it recorded.",
+        "rule",
+        rules.counters("kept", recorded, now.rules),
     )
     yield _counter("faulty_calls", "Ended calls that somebody has to look at.", tally.faulty)
 

@@ -32,11 +32,11 @@ class RuleLabels:
         rules = frozenset(in_force)
         sums = self._sums.setdefault(name, {})
         for rule_id, value in values.items():
-            grown = value - self._seen.get((name, rule_id), 0.0)
-            if grown > 0:
+            label = label_of(rule_id, rules)
+            grown = max(0.0, value - self._seen.get((name, rule_id), 0.0))
+            sums[label] = sums.get(label, 0.0) + grown
+            if grown:
                 self._seen[name, rule_id] = value
-                label = label_of(rule_id, rules)
-                sums[label] = sums.get(label, 0.0) + grown
         known = {str(rule_id) for rule_id in in_force} | {"0", NO_RULE, OTHER}
         for label in sums.keys() - known:
             del sums[label]

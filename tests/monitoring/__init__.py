@@ -1,0 +1,1 @@
+"""What ships for monitoring: alert rules, dashboard, table of the metrics."""
