@@ -18,6 +18,8 @@ from bridge.cli.main import main
 from bridge.core.records import FactKind
 from bridge.core.settings import Settings
 from bridge.core.store import PutSettings
+from bridge.core.views import epoch_ms
+from bridge.storage.holding import SqliteHolding
 from bridge.storage.turns import batch_turn, run_turn
 from tests.storage import kept
 from tests.storage.spools import AUDIO, House, house
@@ -95,7 +97,7 @@ def test_a_dry_run_says_what_would_go_and_does_nothing(config: Path, capsys: Cap
     inside(config, two_old_and_three_young)
     told = says(config, capsys, "erase", "--expired", "--why", "room", "--dry-run")
     assert (told["sections"], told["bytes"], told["held"], told["kept"]) == (2, 2 * len(AUDIO), {}, 0)
-    assert (told["withinHalf"], told["oldest"]) == (True, (NOW - 40 * DAY).isoformat())
+    assert (told["withinHalf"], told["oldest"]) == (True, epoch_ms(NOW - 40 * DAY))
     assert main(["erase", "--expired", "--why", "room", "--dry-run", "--config", str(config)]) == 0
     assert "2 sections go (200 bytes" in capsys.readouterr().out
     assert files(config) == 5
@@ -186,7 +188,7 @@ def test_a_hold_keeps_and_is_named_and_its_release_lets_go(config: Path, capsys:
 def test_a_hold_is_set_between_two_batches_so_that_nothing_of_it_is_deleted_after_its_fact(
     config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.cli.hold.batch_turn", partial(batch_turn, wait_s=0.1))
+    monkeypatch.setattr("bridge.cli.hold.SqliteHolding", partial(SqliteHolding, wait_s=0.1))
     add = ("hold", "add", "--number", "+4973112345", "--why", "case 17")
 
     async def while_a_batch_is_in_hand(here: House) -> tuple[str, int]:
@@ -240,7 +242,7 @@ def test_a_time_without_a_zone_is_local_time_as_it_is_for_coverage(
         time.tzset()
         held = says(config, capsys, "hold", "add", "--from", "2026-08-01", "--why", "x")
     time.tzset()
-    assert held["from"] == "2026-07-31T22:00:00+00:00"
+    assert held["from"] == epoch_ms(datetime(2026, 7, 31, 22, tzinfo=UTC))
 
 
 def test_who_is_the_one_behind_sudo(config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
