@@ -18,6 +18,7 @@ from bridge.core.erasure import Person
 from bridge.core.errors import BadInputError, RecbridgeError
 from bridge.core.ids import CallId
 from bridge.core.retention import Target, Totals, at_most_half, in_force
+from bridge.core.views import epoch_ms
 from bridge.files import read_users
 from bridge.storage.erasing import Erased, Erasing
 from bridge.storage.finished_calls import FinishedCalls
@@ -129,20 +130,23 @@ def _person(target: Target, config: Config) -> Person:
 def _agreed() -> bool:
     if not sys.stdin.isatty():
         return False
-    return input("Delete this for good? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input("Delete this for good? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def _described(plan: Plan, calls: list[CallId], over: int, *, within_half: bool) -> dict[str, Any]:
     return {
         "sections": plan.totals.count,
         "bytes": plan.totals.size_bytes,
-        "oldest": None if plan.oldest is None else plan.oldest.isoformat(),
-        "newest": None if plan.newest is None else plan.newest.isoformat(),
+        "oldest": None if plan.oldest is None else epoch_ms(plan.oldest),
+        "newest": None if plan.newest is None else epoch_ms(plan.newest),
         "calls": len(calls),
         "finishedCalls": over,
         "held": dict(plan.held),
         "kept": plan.kept,
-        "keptUntil": None if plan.kept_until is None else plan.kept_until.isoformat(),
+        "keptUntil": None if plan.kept_until is None else epoch_ms(plan.kept_until),
         "running": plan.open,
         "withinHalf": within_half,
     }
@@ -154,7 +158,7 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
         return
     span = ""
     if told["oldest"] is not None:
-        oldest, newest = (when_words(datetime.fromisoformat(told[name])) for name in ("oldest", "newest"))
+        oldest, newest = (_words(told[name]) for name in ("oldest", "newest"))
         span = f", recorded from {oldest} to {newest}"
     print(f"{told['sections']} sections go ({told['bytes']} bytes{span})")
     if told["finishedCalls"]:
@@ -164,12 +168,15 @@ def _tell(told: dict[str, Any], *, as_json: bool) -> None:
     for hold, count in told["held"].items():
         print(f"{count} sections stay: hold {hold} covers them")
     if told["kept"]:
-        until = when_words(datetime.fromisoformat(told["keptUntil"]))
-        print(f"{told['kept']} sections stay, the last until {until}: their rule's `keep`")
+        print(f"{told['kept']} sections stay, the last until {_words(told['keptUntil'])}: their rule's `keep`")
     if told["running"]:
         print(f"{told['running']} sections stay: they are not finished")
     if not told["withinHalf"]:
         print("that is more than half of all that is stored: it needs --force")
+
+
+def _words(at_ms: int) -> str:
+    return when_words(datetime.fromtimestamp(at_ms / 1000, UTC))
 
 
 def _tell_done(erased: Erased, finished: int, told: dict[str, Any], *, as_json: bool) -> None:

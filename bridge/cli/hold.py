@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+from bridge.api.holds import hold_item
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
 from bridge.cli.targets import (
@@ -67,7 +67,7 @@ def run_add(args: argparse.Namespace) -> int:
     asyncio.run(_keep(config, hold))
     for unknown in asyncio.run(_unknown(config, target)):
         print(f"the hold stands, but nothing is known yet of {unknown}: is the id right?", file=sys.stderr)
-    print(json.dumps(described(hold), ensure_ascii=False, indent=2) if args.json else hold.id)
+    print(json.dumps(hold_item(hold), ensure_ascii=False, indent=2) if args.json else hold.id)
     return 0
 
 
@@ -75,7 +75,7 @@ def run_list(args: argparse.Namespace) -> int:
     """Show them. Raises RecbridgeError."""
     holds = [one for one in asyncio.run(_all(load_config(config_path(args)))) if args.all or one.released_at is None]
     if args.json:
-        print(json.dumps({"items": [described(one) for one in holds]}, ensure_ascii=False, indent=2))
+        print(json.dumps({"items": [hold_item(one) for one in holds]}, ensure_ascii=False, indent=2))
     for hold in [] if args.json else holds:
         print(f"{hold.id}  {target_words(hold.target)}  since {when_words(hold.set_at)} by {hold.who}: {hold.why}")
         if hold.released_at is not None:
@@ -87,7 +87,7 @@ def run_release(args: argparse.Namespace) -> int:
     """Release one. Raises RecbridgeError."""
     hold = asyncio.run(_release(load_config(config_path(args)), args.id, who_of(args), args.why))
     if args.json:
-        print(json.dumps(described(hold), ensure_ascii=False, indent=2))
+        print(json.dumps(hold_item(hold), ensure_ascii=False, indent=2))
     else:
         print(f"released: {target_words(hold.target)}")
     return 0
@@ -117,23 +117,3 @@ async def _unknown(config: Config, target: Target) -> list[str]:
 async def _keep(config: Config, hold: Hold) -> None:
     async with opened(config) as store:
         await SqliteHolding(store, config.database).put(hold)
-
-
-def described(hold: Hold) -> dict[str, Any]:
-    """A hold as JSON; times in ISO 8601."""
-    target = hold.target
-    return {
-        "id": hold.id,
-        "call": target.call_id,
-        "record": target.record_id,
-        "number": target.number,
-        "user": target.identity,
-        "from": None if target.since is None else target.since.isoformat(),
-        "until": None if target.until is None else target.until.isoformat(),
-        "who": hold.who,
-        "why": hold.why,
-        "setAt": hold.set_at.isoformat(),
-        "releasedAt": None if hold.released_at is None else hold.released_at.isoformat(),
-        "releasedBy": hold.released_by,
-        "releasedWhy": hold.released_why,
-    }

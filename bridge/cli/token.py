@@ -17,6 +17,7 @@ from bridge.core.document import suggest
 from bridge.core.durations import parse_duration
 from bridge.core.errors import BadInputError
 from bridge.core.ids import Identity
+from bridge.core.views import epoch_ms
 from bridge.files import read_users
 from bridge.storage.tokens import all_tokens
 
@@ -86,7 +87,7 @@ def run_list(args: argparse.Namespace) -> int:
     """Show every token, but for its secret. Raises BadInputError, StoreError."""
     found = asyncio.run(_all(load_config(config_path(args))))
     if args.json:
-        print(json.dumps([_described(token) for token in found], ensure_ascii=False, indent=2))
+        print(json.dumps({"items": [_described(token) for token in found]}, ensure_ascii=False, indent=2))
         return 0
     now = datetime.now(UTC)
     for token in found:
@@ -138,8 +139,8 @@ def _described(token: Token) -> dict[str, object]:
         "identity": token.identity,
         "role": str(token.role),
         "scopes": sorted(str(scope) for scope in token.scopes),
-        "createdAt": token.created_at.isoformat(timespec="seconds"),
-        "expiresAt": None if token.expires_at is None else token.expires_at.isoformat(timespec="seconds"),
+        "createdAt": epoch_ms(token.created_at),
+        "expiresAt": None if token.expires_at is None else epoch_ms(token.expires_at),
     }
 
 
