@@ -58,7 +58,7 @@ def _party(uniqueid: str, name: str, number: str, identity: str, lane: list[dict
 
 
 def _event(at_s: float, kind: str, **more: Any) -> dict[str, Any]:
-    plain = {
+    plain: dict[str, Any] = {
         "identity": "bob", "party": None, "how": "", "transferred": None, "target": None, "number": "", "ruleIds": [],
         "verb": "", "code": "",
     }  # fmt: skip

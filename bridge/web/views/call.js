@@ -5,6 +5,7 @@
 import { ApiError, get } from "../api.js";
 import { card, errorBox } from "../components.js";
 import { h, replace } from "../dom.js";
+import { person } from "../format.js";
 import { head, holds, listeners, notes, recordings, story, tags } from "./call/about.js";
 import { hasAudio, modelOf, placeAt } from "./call/model.js";
 import { player } from "./call/player.js";
@@ -33,6 +34,7 @@ export async function show(place, context) {
     return;
   }
   const model = modelOf(call);
+  document.title = `${person(call.source)}, ${person(call.destination)} – recbridge`;
   const playable = model.lanes.filter(hasAudio);
   const may = (scope) => session.scopes.includes(scope);
   const mayPlay = may("play") && playable.length > 0;

@@ -11,6 +11,10 @@ import { hasAudio, list } from "./model.js";
 
 /** @typedef {import("./model.js").Model} Model */
 
+/** How long they may be: `bridge/core/call_details.py`. */
+const MOST_TAG = 40;
+const MOST_NOTE = 4000;
+
 /**
  * Who with whom, when, how long, and whether it is recorded.
  * @param {Model} model
@@ -43,7 +47,9 @@ export function head(model) {
 
 function recordedBadge(model) {
   if (!model.call.recorded) return badge("not-recorded");
-  return model.lanes.some(hasAudio) ? badge("recorded") : badge(model.lanes.some((lane) => lane.tracks.some((track) => track.section.deleted)) ? "deleted" : "failed", null);
+  if (model.lanes.some(hasAudio)) return badge("recorded");
+  const tracks = model.lanes.flatMap((lane) => lane.tracks);
+  return tracks.some((track) => track.section.deleted) ? badge("deleted") : badge(tracks[0]?.section.state ?? "failed");
 }
 
 function recordedWords({ call, lanes }) {
@@ -104,7 +110,7 @@ export function tags(call, anew) {
     return h("li", { class: "tag", title: from }, icon("tag"), tag,
       source !== "rule" && button("", { icon: "close", kind: "plain", small: true, title: `Remove the tag ${tag}`, onclick: () => del(`${path}/${encodeURIComponent(tag)}`).then(anew) }));
   };
-  const input = h("input", { type: "text", maxlength: "60", required: true, autocomplete: "off" });
+  const input = h("input", { type: "text", maxlength: String(MOST_TAG), required: true, autocomplete: "off" });
   const add = async () => {
     await post(path, { tag: input.value.trim() });
     await anew();
@@ -130,7 +136,7 @@ export function notes(call, anew) {
         await del(`${path}/${encodeURIComponent(note.id)}`);
         await anew();
       } })));
-  const input = h("textarea", { rows: "2", maxlength: "4000", required: true });
+  const input = h("textarea", { rows: "2", maxlength: String(MOST_NOTE), required: true });
   const add = async () => {
     await post(path, { text: input.value.trim() });
     await anew();

@@ -44,7 +44,7 @@ const TROUBLE = {
  * @param {number} options.atS where it stands at first, in seconds of the call
  * @param {(track: import("./model.js").Track, offsetS: number) => string} options.linkTo the address of a moment
  * @param {(atS: number, lane: import("./model.js").Lane) => void} options.onMove it stands somewhere else
- * @param {() => void} options.onPlay it has begun to play
+ * @param {() => void} options.onPlay it has begun to play, or to play another section
  * @param {AbortSignal} options.signal
  * @returns {{pick: (atS: number, lane?: import("./model.js").Lane|null) => void}} plays from somewhere
  */
@@ -53,6 +53,7 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
   /** @type {Sound} */
   let sound;
   let shown = null;
+  let heard = null;
   let frame = 0;
 
   // What it is made of
@@ -124,7 +125,6 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
   function playOrPause() {
     if (sound.playing) return sound.pause();
     trouble.hidden = true;
-    onPlay();
     sound.play();
   }
 
@@ -175,6 +175,10 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
     volume.value = String(sound.audio.volume);
     const { track } = sound;
     if (track !== null && track !== shown) show(track);
+    if (sound.playing && track !== heard) {
+      heard = track;
+      onPlay();
+    }
     cancelAnimationFrame(frame);
     if (sound.playing) frame = requestAnimationFrame(run);
     const stereo = (shown?.section.channels ?? 1) > 1;
@@ -262,7 +266,10 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
     "]": () => sound.mute("right", !sound.muted.right),
   };
   const onKey = (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !DOES[event.key]) return;
+    // Brackets need AltGr, Ctrl and Alt, or Option on many keyboards.
+    const bracket = "[]".includes(event.key) && (event.altKey || !event.ctrlKey);
+    const combined = event.ctrlKey || event.altKey;
+    if (event.defaultPrevented || event.metaKey || (combined && !bracket) || !DOES[event.key]) return;
     if (document.querySelector("dialog[open]")) return;
     const { target } = event;
     if (target.matches("input:not([type=range]), textarea, select, [contenteditable]")) return;
@@ -285,9 +292,7 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
       if (wanted && hasAudio(wanted) && wanted !== lane) use(wanted, atS);
       else seek(atS);
       trouble.hidden = true;
-      if (sound.track === null || sound.playing) return;
-      onPlay();
-      sound.play();
+      if (sound.track !== null && !sound.playing) sound.play();
     },
   };
 }
