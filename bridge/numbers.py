@@ -9,6 +9,7 @@ from bridge.api.numbers import CallbackNumbers, KeepingNumbers, Numbers, Waiting
 from bridge.asterisk.connection import AmiConnection
 from bridge.backlog import Backlog
 from bridge.books import Books
+from bridge.core.calls import Call
 from bridge.core.space import LowSpace
 from bridge.engine import Engine
 from bridge.feed.stream import Hub
@@ -45,7 +46,7 @@ def numbers(parts: Parts) -> Numbers:
     connection, engine, keeper, recorder = parts.connection, parts.engine, parts.keeper, parts.engine.recorder
     space = parts.disk.look.space
     return Numbers(
-        calls=sum(1 for call in recorder.tracker.calls.values() if call.legs),
+        calls=sum(map(_has_leg, recorder.tracker.calls.values())),
         talks=len(recorder.stretches),
         sections=Counter((section.rule_id, section.state) for section in recorder.sectioner.book.open()),
         rules=[placed.rule.id for placed in recorder.rules.rules],
@@ -64,6 +65,10 @@ def numbers(parts: Parts) -> Numbers:
         waiting=_waiting(parts),
         loop_lag=parts.loop_lag.late,
     )
+
+
+def _has_leg(call: Call) -> bool:
+    return any(not channel.local for channel in call.channels.values())
 
 
 def _callbacks(webhooks: Webhooks) -> CallbackNumbers:

@@ -131,12 +131,13 @@ class Meter:
             self._lag_s = (now - newest).total_seconds()
         now_s = self._s(now)
         for decision in decisions:
-            if isinstance(decision, PutSection):
-                self._section(decision.section, now_s)
-            elif isinstance(decision, PutSpan):
-                self._span(decision.span)
-            elif isinstance(decision, PutTalk):
-                self._talk(decision.talk)
+            match decision:
+                case PutSpan() if decision.span.reason is None:
+                    self._span(decision.span)
+                case PutSection():
+                    self._section(decision.section, now_s)
+                case PutTalk():
+                    self._talk(decision.talk)
         for start in starts:
             self._mixmonitor(start)
 
