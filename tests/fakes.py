@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount, account_of
 from bridge.core.asked import Asked, AskedCall, AskedTalk, KeptRules, Matches
+from bridge.core.cdr_lists import CdrDays, CdrFacets, CdrPart, CdrSearch, CdrWalk
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.errors import StoreError
 from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
@@ -41,6 +43,7 @@ from bridge.core.store import (
     PutTalk,
     PutUserFlags,
 )
+from tests.models import cdr_lists as cdr_list_model
 from tests.models import cdrs as cdr_model
 
 _AWAY = {
@@ -400,6 +403,18 @@ class MemoryStore:
         page = await self.cdrs(query)
         most = max((len(cdr_model.recordings_heard(one, query.wanted.heard_by)) for one in page.items), default=0)
         return CdrNumbers([one.number for one in page.items], most, page.total, page.filtered)
+
+    async def cdr_part(self, walk: CdrWalk) -> CdrPart:
+        self._check()
+        return cdr_list_model.part(self._kept_cdrs(), walk)
+
+    async def cdr_facets(self, search: CdrSearch) -> CdrFacets:
+        self._check()
+        return cdr_list_model.facets(self._kept_cdrs(), search)
+
+    async def cdr_days(self, search: CdrSearch, zone: ZoneInfo) -> CdrDays:
+        self._check()
+        return cdr_list_model.days(self._kept_cdrs(), search, zone)
 
     async def exports(
         self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None

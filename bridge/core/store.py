@@ -4,10 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol, get_args
+from zoneinfo import ZoneInfo
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
 from bridge.core.asked import Asked, AskedCall, AskedTalk, KeptRules, Matches
+from bridge.core.cdr_lists import CdrDays, CdrFacets, CdrPart, CdrSearch, CdrWalk
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.exports import ALL_STATUSES, Export, ExportId, ExportStatus
 from bridge.core.ids import CallId, FactNumber, Identity, RecordId, RuleId, SectionKey
@@ -344,6 +346,15 @@ class Store(Protocol):
 
     async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
         """The numbers of what `cdrs` would give, all as of one moment."""
+
+    async def cdr_part(self, walk: CdrWalk) -> CdrPart:
+        """A part of a list of finished calls, and how many there are."""
+
+    async def cdr_facets(self, search: CdrSearch) -> CdrFacets:
+        """How many finished calls there are of which kind."""
+
+    async def cdr_days(self, search: CdrSearch, zone: ZoneInfo) -> CdrDays:
+        """How many finished calls began on which day in that zone."""
 
     async def exports(
         self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None

@@ -15,7 +15,7 @@ from bridge.storage import accounts, hearing, rows
 from bridge.storage.folding import folded, phrase
 from bridge.storage.hearing import Condition, encodable, marks
 from bridge.storage.statements import SECTIONS
-from bridge.storage.values import json_in, time_in
+from bridge.storage.values import bytes_of, json_in, text_in, text_out, time_in
 
 _LARGEST = 2**63 - 1
 _TELLING = 9
@@ -58,16 +58,19 @@ _ORDERS = {
     CdrOrder.TALKED: "talked_s",
 }
 
-_LISTS = """
+LISTS = """
 (SELECT json_group_array(record_id) FROM
     (SELECT record_id FROM cdr_records WHERE cdr = cdrs.id ORDER BY position)) AS record_ids,
 (SELECT json_group_array(identity) FROM
     (SELECT identity FROM cdr_participants WHERE cdr = cdrs.id ORDER BY position)) AS participants
 """
-CDR = f"SELECT cdrs.*, {_LISTS} FROM cdrs WHERE id = ?"
+CDR = f"SELECT cdrs.*, {LISTS} FROM cdrs WHERE id = ?"
 RECORDINGS = f"""
 {SECTIONS} WHERE sections.cdr IN (SELECT value FROM json_each(?)) AND {hearing.RECORDINGS}
 ORDER BY coalesce(started_at, requested_at), record_id, rule_id, file
+"""
+_USERS_TAGS = """
+SELECT cdr, tag FROM cdr_tags WHERE cdr IN (SELECT value FROM json_each(?)) AND source = 'user' ORDER BY cdr, tag
 """
 # From one name to the next: each user has thousands of rows.
 IDENTITIES = """
@@ -86,7 +89,7 @@ def page_of(condition: Condition, query: CdrQuery) -> tuple[str, list[object]]:
     way = "DESC" if query.newest_first else "ASC"
     by = f"ORDER BY {_ORDERS[query.order]} {way}, cdrs.id {way}"
     found = f"SELECT id AS found FROM cdrs WHERE {where} {by} LIMIT ? OFFSET ?"
-    sql = f"SELECT cdrs.*, {_LISTS} FROM ({found}) JOIN cdrs ON cdrs.id = found {by}"
+    sql = f"SELECT cdrs.*, {LISTS} FROM ({found}) JOIN cdrs ON cdrs.id = found {by}"
     return sql, [*values, *_part(query)]
 
 
@@ -137,20 +140,21 @@ def visible(visible_to: Sequence[Identity] | None) -> Condition:
 
 def fits(wanted: CdrFilter, visible_to: Sequence[Identity] | None) -> Condition:
     """What the filter finds of what these may see."""
-    conditions = [visible(visible_to), *_conditions(wanted)]
+    parts = [visible(visible_to), *conditions(wanted)]
     if wanted.distinct_peer:
-        conditions.append(_last_with_peer(wanted.identities if wanted.identities is not None else visible_to))
-    return " AND ".join(f"({sql})" for sql, _ in conditions), [value for _, values in conditions for value in values]
+        parts.append(_last_with_peer(wanted.identities if wanted.identities is not None else visible_to))
+    return " AND ".join(f"({sql})" for sql, _ in parts), [value for _, values in parts for value in values]
 
 
-def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
+def conditions(wanted: CdrFilter) -> Iterable[Condition]:
+    """What has to hold for a row of cdrs, each by itself."""
     if wanted.status is None:
         yield "status <> ?", [CallStatus.BLOCKED.value]
     else:
         yield "status = ?", [wanted.status.value]
-    for column, sign, at in (("started_at", ">=", wanted.since), ("started_at", "<", wanted.until)):
+    for sign, at in ((">=", wanted.since), ("<", wanted.until)):
         if at is not None:
-            yield f"{column} {sign} ?", [time_in(at)]
+            yield f"cdrs.started_at {sign} ?", [time_in(at)]
     for column, text in (
         ("direction", wanted.direction),
         ("call_id", wanted.call_id),
@@ -177,6 +181,18 @@ def _conditions(wanted: CdrFilter) -> Iterable[Condition]:
         yield hearing.tagged(tag, wanted.heard_by)
     if wanted.search:
         yield _search(folded(wanted.search), wanted.heard_by)
+    if wanted.queue is not None:
+        # Word for word the condition of the index cdrs_queue.
+        yield _bound("queue = CAST(? AS TEXT) AND queue <> ''" if wanted.queue else "queue = ?", wanted.queue)
+    for sign, talked_s in ((">=", wanted.min_talked_s), ("<=", wanted.max_talked_s)):
+        if talked_s is not None:
+            yield f"talked_s {sign} ?", [talked_s]
+    if wanted.user is not None:
+        yield _took_part((wanted.user,))
+    if wanted.name:
+        yield _named(folded(wanted.name))
+    for tag in wanted.call_tags:
+        yield _call_tagged(tag, wanted.heard_by)
 
 
 def _bound(sql: str, text: str) -> Condition:
@@ -189,29 +205,85 @@ def _same(column: str, text: str) -> Condition:
     return _bound(f"{column} = CAST(? AS TEXT)", text)
 
 
+def search_check(text: str) -> Condition:
+    """A folded text is among what a call is found by, for a row that is looked at anyway."""
+    return _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
+
+
+def names_found(text: str, heard_by: Sequence[Identity] | None) -> Condition | None:
+    """The numbers of the calls that have a recording with this folded text in its name; None where it is too short."""
+    found = phrase(text.removesuffix(".wav")[-_TELLING:])
+    if found is None or not _IN_A_NAME.fullmatch(text):
+        return None
+    return hearing.named(found, text, heard_by)
+
+
+def found_by_phrase(text: str) -> str | None:
+    """What the index of searches is asked for a folded text; None where it cannot be asked."""
+    return phrase(text[-_TELLING:])
+
+
 def _search(text: str, heard_by: Sequence[Identity] | None) -> Condition:
-    looked_into, values = _bound("instr(CAST(found_by AS BLOB), CAST(? AS BLOB)) > 0", text)
-    found = phrase(text[-_TELLING:])
+    looked_into, values = search_check(text)
+    found = found_by_phrase(text)
     if found is None or not values:
         return looked_into, values
     sql, values = f"cdrs.id IN ({_FOUND}) AND {looked_into}", [found, *values]
-    if _IN_A_NAME.fullmatch(text):
-        names, whose = hearing.named(phrase(text.removesuffix(".wav")[-_TELLING:]) or found, text, heard_by)
-        return f"{sql} OR cdrs.id IN ({names})", [*values, *whose]
-    return sql, values
+    named = names_found(text, heard_by)
+    return (sql, values) if named is None else (f"{sql} OR cdrs.id IN ({named[0]})", [*values, *named[1]])
+
+
+def _named(text: str) -> Condition:
+    """One of the two names holds the folded text."""
+    sql, values = name_check(text)
+    found = phrase(text[-_TELLING:])
+    return (f"cdrs.id IN ({_FOUND}) AND {sql}", [found, *values]) if found is not None and values else (sql, values)
+
+
+def name_check(text: str) -> Condition:
+    """The same, for a row that is looked at anyway. The connection needs `set_up`."""
+    known = encodable([text])
+    if not known:
+        return "0", []
+    sql = "(holds_folded(CAST(source_name AS BLOB), ?) OR holds_folded(CAST(destination_name AS BLOB), ?))"
+    return sql, [bytes_of(cast("str | bytes", known[0]))] * 2
+
+
+def set_up(connection: sqlite3.Connection) -> None:
+    """Give a connection what `name_check` asks."""
+    connection.create_function("holds_folded", 2, _holds_folded, deterministic=True)
+
+
+def _holds_folded(name: bytes, text: bytes) -> int:
+    return int(text in bytes_of(text_in(folded(text_out(name))) or ""))
+
+
+def _call_tagged(tag: str, heard_by: Sequence[Identity] | None) -> Condition:
+    if heard_by is None:
+        return "cdrs.id IN (SELECT cdr FROM cdr_tags WHERE tag = json_extract(?, '$'))", [json_in(tag)]
+    sql, values = hearing.tagged(tag, heard_by)
+    put = "cdrs.id IN (SELECT cdr FROM cdr_tags WHERE tag = json_extract(?, '$') AND source = 'user')"
+    return f"{put} OR ({sql})", [json_in(tag), *values]
 
 
 def _with_number(number: str) -> Condition:
     """One of the two numbers is the text, or where a `_` stands ends with it, begins with it, holds it."""
+    sql, known, found = number_check(number)
+    # Few calls are looked at: those with such a text in them, at the end of a line where there is no `_`.
+    return (sql, known) if found is None else (f"cdrs.id IN ({_FOUND}) AND ({sql})", [found, *known])
+
+
+def number_check(number: str) -> tuple[str, list[object], str | None]:
+    """The same, for a row that is looked at anyway, with what the index can be asked for if that is possible."""
     text = number.removeprefix("_")
     open_start = text != number
     open_end = text.endswith("_")
     text = text.removesuffix("_")
     if not text and (open_start or open_end):
-        return "1", []
+        return "1", [], None
     known = encodable([text])
     if not known:
-        return "0", []
+        return "0", [], None
     # As bytes, which is what texts are compared by.
     if open_start and open_end:
         sql = "instr(CAST({column} AS BLOB), CAST(? AS BLOB)) > 0"
@@ -223,9 +295,7 @@ def _with_number(number: str) -> Condition:
     else:
         sql = "{column} = CAST(? AS TEXT)"
     sql, known = " OR ".join(sql.format(column=column) for column in ("source_number", "destination_number")), known * 2
-    # Few calls are looked at: those with such a text in them, at the end of a line where there is no `_`.
-    found = phrase(f"{_end(open_start)}{folded(text)}{_end(open_end)}"[-_TELLING:])
-    return (sql, known) if found is None else (f"cdrs.id IN ({_FOUND}) AND ({sql})", [found, *known])
+    return sql, known, phrase(f"{_end(open_start)}{folded(text)}{_end(open_end)}"[-_TELLING:])
 
 
 def _end(is_open: bool) -> str:
@@ -272,6 +342,7 @@ def merge(connection: sqlite3.Connection, pages: int) -> bool:
 def answer(connection: sqlite3.Connection, query: CdrQuery) -> CdrPage:
     """A page and its counts as of one moment. Blocks: call it in the connection's thread."""
     condition = fits(query.wanted, query.visible_to)
+    set_up(connection)
     connection.execute("BEGIN")
     try:
         found = connection.execute(*page_of(condition, query)).fetchall()
@@ -286,6 +357,7 @@ def answer(connection: sqlite3.Connection, query: CdrQuery) -> CdrPage:
 def numbers(connection: sqlite3.Connection, query: CdrQuery) -> CdrNumbers:
     """All numbers and their counts as of one moment. Blocks: call it in the connection's thread."""
     condition, found, most = fits(query.wanted, query.visible_to), array("q"), 0
+    set_up(connection)
     connection.execute("BEGIN")
     try:
         for number, recordings in connection.execute(*numbers_of(condition, query)):
@@ -306,7 +378,19 @@ def one(connection: sqlite3.Connection, number: CdrNumber) -> KeptCdr | None:
 
 def with_recordings(connection: sqlite3.Connection, found: Sequence[sqlite3.Row]) -> list[KeptCdr]:
     """Rows of cdrs with their lists, each with its recordings."""
+    these = (json_in([row["id"] for row in found]),)
     sections: dict[int, list[Section]] = {}
-    for row in connection.execute(RECORDINGS, (json_in([row["id"] for row in found]),)):
+    for row in connection.execute(RECORDINGS, these):
         sections.setdefault(row["cdr"], []).append(rows.section_of(row))
-    return [KeptCdr(CdrNumber(row["id"]), accounts.cdr_of(row), tuple(sections.get(row["id"], ()))) for row in found]
+    tags: dict[int, list[str]] = {}
+    for row in connection.execute(_USERS_TAGS, these):
+        tags.setdefault(row["cdr"], []).append(row["tag"])
+    return [
+        KeptCdr(
+            CdrNumber(row["id"]),
+            accounts.cdr_of(row),
+            tuple(sections.get(row["id"], ())),
+            tuple(tags.get(row["id"], ())),
+        )
+        for row in found
+    ]

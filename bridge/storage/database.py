@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
+from zoneinfo import ZoneInfo
 
 from bridge.core.access import Token
 from bridge.core.accounts import Account, Span, TalkAccount
 from bridge.core.asked import AskedCall, AskedTalk, KeptRules, Matches
+from bridge.core.cdr_lists import CdrDays, CdrFacets, CdrPart, CdrSearch, CdrWalk
 from bridge.core.cdrs import CdrNumber, CdrNumbers, CdrPage, CdrQuery, KeptCdr
 from bridge.core.chain import GENESIS
 from bridge.core.errors import StoreError
@@ -23,7 +25,7 @@ from bridge.core.records import Demand, NumberedEntry, NumberedFact, Pause, Sect
 from bridge.core.retention import Hold
 from bridge.core.settings import Settings
 from bridge.core.store import Change, Mark
-from bridge.storage import accounts, asked, cdrs, holds, rows, running, statements, wishes
+from bridge.storage import accounts, asked, cdr_lists, cdrs, holds, rows, running, statements, wishes
 from bridge.storage.batch import Batch, plan
 from bridge.storage.export_rows import EXPORT, EXPORTS, export_of
 from bridge.storage.opening import Opened, connect
@@ -327,6 +329,18 @@ class SqliteStore:
     async def cdr_numbers(self, query: CdrQuery) -> CdrNumbers:
         """The numbers of the finished calls that are found, and how many there are."""
         return await self._ask(self._searcher, lambda connection: cdrs.numbers(connection, query))
+
+    async def cdr_part(self, walk: CdrWalk) -> CdrPart:
+        """A part of a list of finished calls, and how many there are."""
+        return await self._ask(self._searcher, lambda connection: cdr_lists.part(connection, walk))
+
+    async def cdr_facets(self, search: CdrSearch) -> CdrFacets:
+        """How many finished calls there are of which kind."""
+        return await self._ask(self._searcher, lambda connection: cdr_lists.facets(connection, search))
+
+    async def cdr_days(self, search: CdrSearch, zone: ZoneInfo) -> CdrDays:
+        """How many finished calls began on which day in that zone."""
+        return await self._ask(self._searcher, lambda connection: cdr_lists.days(connection, search, zone))
 
     async def exports(
         self, statuses: Collection[ExportStatus] = ALL_STATUSES, asked_until: datetime | None = None

@@ -17,10 +17,10 @@ OR EXISTS (SELECT 1 FROM section_participants AS hearing
 _RECORDED = """
 cdrs.recorded AND EXISTS (SELECT 1 FROM sections WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard}))
 """
-_TAGGED = """
-cdrs.recorded AND EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
-                          WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard})
-                              AND tag.value = json_extract(?, '$'))
+_TAGGED = "cdrs.id IN (SELECT cdr FROM cdr_tags WHERE tag = json_extract(?, '$') AND source = 'rule')"
+_HEARD_TAGGED = """
+EXISTS (SELECT 1 FROM sections, json_each(sections.tags) AS tag
+        WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard}) AND tag.value = json_extract(?, '$'))
 """
 _COUNTED = "(SELECT count(*) FROM sections WHERE sections.cdr = cdrs.id AND {recordings} AND ({heard}))"
 _NAMED = """
@@ -40,7 +40,9 @@ def heard(heard_by: Sequence[Identity] | None) -> Condition:
 def recorded(wanted: bool, heard_by: Sequence[Identity] | None) -> Condition:
     """Of a row of cdrs: it has such a recording, or has none."""
     which, values = heard(heard_by)
-    sql = "cdrs.recorded" if heard_by is None else _RECORDED.format(recordings=RECORDINGS, heard=which)
+    if heard_by is None:
+        return "cdrs.recorded = ?", [int(wanted)]
+    sql = _RECORDED.format(recordings=RECORDINGS, heard=which)
     return (sql if wanted else f"NOT ({sql})"), values
 
 
@@ -52,8 +54,16 @@ def counted(heard_by: Sequence[Identity] | None) -> Condition:
 
 def tagged(tag: str, heard_by: Sequence[Identity] | None) -> Condition:
     """Of a row of cdrs: such a recording has this tag."""
+    if heard_by is None:
+        return _TAGGED, [json_in(tag)]
+    sql, values = heard_tagged(tag, heard_by)
+    return f"{_TAGGED} AND {sql}", [json_in(tag), *values]
+
+
+def heard_tagged(tag: str, heard_by: Sequence[Identity]) -> Condition:
+    """The same, for a row that is looked at anyway."""
     which, values = heard(heard_by)
-    return _TAGGED.format(recordings=RECORDINGS, heard=which), [*values, json_in(tag)]
+    return _HEARD_TAGGED.format(recordings=RECORDINGS, heard=which), [*values, json_in(tag)]
 
 
 def named(phrase: str, text: str, heard_by: Sequence[Identity] | None) -> Condition:

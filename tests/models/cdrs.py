@@ -90,7 +90,21 @@ def fits(wanted: CdrFilter, one: KeptCdr) -> bool:
         and (wanted.dialed is None or cdr.dialed == wanted.dialed)
         and (wanted.context is None or cdr.context == wanted.context)
         and (wanted.inside is None or _is_inside(wanted.inside, cdr))
+        and (wanted.queue is None or cdr.queue == wanted.queue)
+        and (wanted.user is None or wanted.user in cdr.participants)
+        and (not wanted.name or any(_folded(wanted.name) in _folded(it) for it in _names(cdr)))
+        and (wanted.min_talked_s is None or cdr.talked_s >= wanted.min_talked_s)
+        and (wanted.max_talked_s is None or cdr.talked_s <= wanted.max_talked_s)
+        and set(wanted.call_tags) <= tags_of(one, heard)
     )
+
+
+def tags_of(one: KeptCdr, heard: Sequence[Section]) -> set[str]:
+    return {*one.tags, *(tag for section in heard for tag in section.tags)}
+
+
+def _names(cdr: Cdr) -> tuple[str, str]:
+    return cdr.source_name, cdr.destination_name
 
 
 def _is_inside(extensions: Sequence[str], cdr: Cdr) -> bool:

@@ -46,12 +46,13 @@ _wanted_phones = _phones | st.sampled_from(
     ["_", "__", "_22", "82_", "_7311_", "%", "_\xa9", "_\udca9", "8_2", "\ud800"]
 )
 _users = st.sampled_from(["alice", "bob", "m\xfc", "m\udcfc", "", "\x00"]).map(Identity)
-_wanted_users = st.lists(_users | st.sampled_from(["nobody", "\ud800"]).map(Identity), max_size=2).map(tuple)
+wanted_users = st.lists(_users | st.sampled_from(["nobody", "\ud800"]).map(Identity), max_size=2).map(tuple)
 _records = st.sampled_from(["a_b", "a_0", "c_\udcff"]).map(RecordId)
 _tags = st.sampled_from(["sales", 'a"b', "b", "\udcff", "\xff", "", "%"])
 _times = st.integers(0, 3).map(lambda hours: kept.NOON + timedelta(hours=hours)) | st.datetimes(
     kept.NOON.replace(tzinfo=None) - timedelta(days=20_000), timezones=st.just(UTC)
 )
+_lengths = st.sampled_from([0.0, 0.5, 12.25, 3600.0])
 _calls = st.builds(
     lambda call, values: replace(call, **values),
     st.just(kept.cdr()),
@@ -74,6 +75,8 @@ _calls = st.builds(
             "participants": st.lists(_users, unique=True, min_size=1, max_size=3).map(tuple),
             "status": st.sampled_from(CallStatus),
             "destination_context": _texts,
+            "queue": _texts,
+            "talked_s": _lengths,
         }
     ),
 )
@@ -97,6 +100,14 @@ _sections = st.builds(
 )
 some_changes = st.lists(st.builds(AddCdr, _calls) | st.builds(PutSection, _sections), min_size=3, max_size=9)
 _numbers = st.sampled_from([-1, 0, 1, 2, 3, 2**63, 2**70]).map(CdrNumber)
+_list_conditions = {
+    "queue": _texts,
+    "user": _users | st.just(Identity("\ud800")),
+    "name": _parts,
+    "min_talked_s": _lengths,
+    "max_talked_s": _lengths,
+    "call_tags": st.lists(_tags, min_size=1, max_size=2).map(tuple),
+}
 # Few conditions at once: of many together nothing is left.
 _conditions = {
     "since": _times,
@@ -105,7 +116,7 @@ _conditions = {
     "direction": st.just("inbound"),
     "number": _wanted_phones,
     "tags": st.lists(_tags, min_size=1, max_size=2).map(tuple),
-    "identities": _wanted_users,
+    "identities": wanted_users,
     "numbers": st.lists(_numbers, max_size=3).map(tuple),
     "after": _numbers,
     "recorded": st.booleans(),
@@ -115,16 +126,17 @@ _conditions = {
     "context": _texts,
     "distinct_peer": st.just(value=True),
     "inside": st.lists(_phones | _wanted_phones, max_size=2).map(tuple),
+    **_list_conditions,
 }
-_filters = st.sets(st.sampled_from(sorted(_conditions)), max_size=2).flatmap(
+filters = st.sets(st.sampled_from(sorted(_conditions)), max_size=2).flatmap(
     lambda names: st.builds(
-        CdrFilter, heard_by=st.none() | _wanted_users, **{name: _conditions[name] for name in sorted(names)}
+        CdrFilter, heard_by=st.none() | wanted_users, **{name: _conditions[name] for name in sorted(names)}
     )
 )
 _queries = st.builds(
     CdrQuery,
-    _filters,
-    visible_to=st.none() | st.just(("alice", "bob")) | _wanted_users,
+    filters,
+    visible_to=st.none() | st.just(("alice", "bob")) | wanted_users,
     order=st.sampled_from(CdrOrder),
     newest_first=st.booleans(),
     limit=st.sampled_from([None, 0, 2, 3, 2**70]),
