@@ -100,6 +100,20 @@ export function aborted(error) {
 /** Dispatched on `window` when the session is over; app.js leads to the sign-in page. */
 export const SIGNED_OUT = "recbridge-signed-out";
 
+const OFF_MS = 3000;
+let offMs = 0;
+
+/**
+ * The daemon's time: the viewer's clock, unless that is wrong by more than a few seconds.
+ * @returns {number} epoch milliseconds
+ */
+export const serverNow = () => Date.now() + offMs;
+
+function readClock(response) {
+  const off = Date.parse(response.headers.get("Date") ?? "") - Date.now();
+  if (!Number.isNaN(off)) offMs = Math.abs(off) > OFF_MS ? off : 0;
+}
+
 async function request(method, path, body, { signal, query, signIn = true } = {}) {
   const init = { method, signal, headers: { Accept: "application/json" }, credentials: "same-origin" };
   if (body !== undefined) {
@@ -113,6 +127,7 @@ async function request(method, path, body, { signal, query, signIn = true } = {}
     if (aborted(error)) throw error;
     throw new ApiError(0, "unreachable", "recbridge cannot be reached");
   }
+  readClock(response);
   const text = await response.text();
   const json = parsed(text);
   if (response.ok) return json;

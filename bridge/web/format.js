@@ -234,6 +234,7 @@ export function reason(reason) {
   const [, first, rest] = /^([a-z-]+),?\s*(.*)$/s.exec(reason) ?? [null, "", reason];
   const words = REASONS[first];
   if (!words) return reason;
+  if (/^by /.test(rest)) return `${words} (${rest.slice(3)})`;
   const more = rest.replace(/^\((.*)\)$/s, "$1");
   return more ? `${words}: ${more}` : words;
 }

@@ -46,8 +46,8 @@ def house(tmp_path: Path) -> House:
 @pytest.fixture
 async def console(house: House, browser: Browser) -> AsyncIterator[Console]:
     """The console of that house, in the browser. Whatever a page complained of fails the test at its end."""
-    async with house.opened() as client:
-        console = Console(house, browser, str(client.make_url("/")).rstrip("/"))
-        yield console
-        await console.close()
+    console = Console(house, browser)
+    await console.start()
+    yield console
+    await console.close()
     assert console.complaints == []

@@ -11,9 +11,11 @@ from typing import Any, Final, Literal
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from bridge.api.app import create_app
 from bridge.core.access import Role, Scope
 from bridge.core.ids import Identity
-from tests.api.house import ROOT, House
+from bridge.feed.stream import Hub
+from tests.api.house import ROOT, House, Server
 
 BROWSER_ARGS: Final = [
     "--headless",
@@ -46,17 +48,33 @@ def shots() -> Path | None:
 
 @dataclass
 class Console:
-    """`url` is the daemon's, without a slash at its end. `complaints` are errors that pages wrote or threw.
+    """`start` it first. `url` is the daemon's, without a slash at its end. `complaints` are errors of pages.
 
     A test that means to see one puts a pattern of its text into `expected`: `console.expected.append("409")`.
     """
 
     house: House
     browser: Browser
-    url: str
+    url: str = ""
     said: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
+    _server: Server | None = None
+    _port: int = 0
+
+    async def start(self) -> None:
+        """The daemon's HTTP side; after `stop` at the same address, as a daemon that is started again."""
+        self.house.hub = Hub(self.house.store, bound=self.house.bound)
+        self._server = Server(create_app(self.house.dependencies(), keepalive_s=self.house.keepalive_s))
+        self._server.port = self._port
+        await self._server.start_server()
+        assert self._server.port is not None
+        self._port, self.url = self._server.port, str(self._server.make_url("/")).rstrip("/")
+
+    async def stop(self) -> None:
+        """It is not there any more; what it keeps stays."""
+        if self._server is not None:
+            await self._server.close()
 
     @property
     def complaints(self) -> list[str]:
@@ -119,9 +137,10 @@ class Console:
         return page
 
     async def close(self) -> None:
-        """Close all pages."""
+        """Close all pages, and stop."""
         for context in self._contexts:
             await context.close()
+        await self.stop()
 
 
 async def look(page: Page, name: str) -> None:
