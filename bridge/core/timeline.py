@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bridge.core import timeline_items as items
 from bridge.core.access import Reader
@@ -28,6 +28,9 @@ _EVENTS: Mapping[FactKind, str] = {
 
 KINDS = frozenset({*_EVENTS, FactKind.CALL_BEGAN, FactKind.TALK_BEGAN, FactKind.TALK_CHANGED, FactKind.TALK_ENDED})
 """The facts that a timeline is made of."""
+
+
+_STAMPED_WITHIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +249,10 @@ def _target(fact: Fact, facts: Iterable[Fact], talks: Sequence[TalkOf], parties:
 
 
 def _pause(stretch: Stretch, rule_id: RuleId, facts: Iterable[Fact]) -> items.PauseItem:
-    """Who paused it: the last one to do so before, or at the same moment."""
-    by = ""
+    """Who paused it: the last one to do so before. The fact may be stamped a little later than what it is about."""
+    by, until = "", stretch.began_at + _STAMPED_WITHIN
     for fact in facts:
-        if fact.kind is FactKind.RECORD_PAUSED and fact.at <= stretch.began_at and rule_id in fact.data["rules"]:
+        if fact.kind is FactKind.RECORD_PAUSED and fact.at <= until and rule_id in fact.data["rules"]:
             by = fact.personal.get("identity", "")
     return {
         "ruleId": rule_id,
