@@ -81,9 +81,11 @@ async def run_for(here: House, runs: int, keep: timedelta = DAY) -> tuple[Housek
 async def test_it_runs_some_minutes_after_the_start_and_then_every_hour(here: House) -> None:
     await here.section(1)
     young = [await here.section(file, ended_at=here.now) for file in (2, 3)]
-    _, hours = await run_for(here, 3)
+    made, hours = await run_for(here, 3)
     assert hours.slept == [300, 3600, 3600]
     assert here.files() == [one.path for one in young]
+    assert (made.deleted.count, made.deleted.size_bytes > 0, made.failures) == (1, True, 0)
+    assert made.done_at is not None
 
 
 async def test_a_short_keep_is_looked_after_more_often(here: House) -> None:
@@ -176,9 +178,10 @@ async def test_a_fault_of_its_own_ends_nothing(here: House, monkeypatch: pytest.
 
     monkeypatch.setattr(Housekeeping, "once", fail)
     with structlog.testing.capture_logs() as logs:
-        _, hours = await run_for(here, 3)
+        made, hours = await run_for(here, 3)
     assert len(hours.slept) == 3
     assert [one["event"] for one in logs] == ["housekeeping-failed"] * 3
+    assert (made.failures, made.done_at) == (3, None)
 
 
 async def test_what_was_set_over_http_stands_over_the_configuration_from_the_next_run_on(here: House) -> None:
@@ -233,8 +236,10 @@ async def test_calls_go_in_the_run_that_deletes_their_last_recording(here: House
     await here.section(1)
     await here.section(2, record_id="9-9_0", call_id="9.9", path="2026/08/01/9-9_0_1_002.wav", ended_at=here.now)
     await finished_calls(here, timedelta(0))
-    await keeping(here, calls=DAY).once()
+    made = keeping(here, calls=DAY)
+    await made.once()
     assert (await left(here), len(here.files())) == (1, 1)
+    assert made.deleted_calls == 1
 
 
 async def test_what_deleted_calls_were_found_by_is_out_of_the_index_within_a_day(here: House) -> None:

@@ -139,6 +139,7 @@ async def test_a_batch_is_one_commit_and_nothing_goes_to_the_file_while_all_is_w
         await house.keep(1500)
         assert await house.numbers() == list(range(1503))
         assert house.odd.commits == [3, 1500]
+        assert (house.keeper.commits.count, house.keeper.failures) == (2, 0)
         assert house.memory.kept == []
         assert house.reasons() == {}
         await house.all_is_kept_once()
@@ -157,6 +158,7 @@ async def test_while_it_fails_each_batch_is_in_the_file_when_keep_returns_and_al
         assert "make room" in words
         assert "61 changes wait, in the intents file, since 2026-08-01 12:00:00 UTC" in words
         assert numbers(house.published) == [0, 1]
+        assert house.keeper.failures > 0
         house.odd.broken = None
         await house.all_is_kept_once()
         await until(lambda: house.memory.kept == [])

@@ -303,6 +303,7 @@ async def test_after_two_days_it_is_given_up(post: Post) -> None:
     async with running(mailer):
         await post.until_none_waits()
     assert await post.given_up() == ["no-connection"]
+    assert (mailer.given_up, mailer.waiting) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def test_what_is_wanted_and_does_not_run_is_not_recorded() -> None:
     scene, _, _ = talking(answers=False)
     scene.pbx.wait(20)
     now = scene.now()
-    assert (now.wanted_s, now.recorded_s) == ({ALWAYS: pytest.approx(20, abs=0.01)}, {})
+    assert now.wanted_s == {ALWAYS: pytest.approx(20, abs=0.01)}
+    assert not now.recorded_s
     assert now.from_talk.count == now.from_request.count == 0
 
 

@@ -173,10 +173,12 @@ def test_it_is_read_piece_by_piece(path: Path) -> None:
 
 def test_an_emptied_file_is_empty_and_keeps_its_room(path: Path) -> None:
     file = IntentsFile(path, noon)
+    assert file.size_bytes == 0
     file.append(intents(20_000))
     assert path.stat().st_size > RESERVED_BYTES
+    assert file.size_bytes > RESERVED_BYTES
     file.clear()
-    assert all_in(file) == []
+    assert (all_in(file), file.size_bytes) == ([], 0)
     assert (path.stat().st_size, path.stat().st_blocks * 512 >= RESERVED_BYTES) == (RESERVED_BYTES, True)
     file.append(intents(1, first=9))
     file.close()
