@@ -77,7 +77,8 @@ async def send(
         "Accept-Ranges": "bytes",
         "ETag": stamp.etag,
         "Last-Modified": stamp.last_modified,
-        "Cache-Control": "private, no-cache",
+        # What a browser keeps it plays again without asking, and nobody is told.
+        "Cache-Control": "no-store" if before is not None else "private, no-cache",
         # A browser that opens the link plays it in a page of its own making, which must be allowed to load it.
         "Content-Security-Policy": "default-src 'none'; media-src 'self'; frame-ancestors 'none'",
     }

@@ -165,6 +165,11 @@ async def test_what_hands_out_nothing_is_no_fact(house: House, client: Client) -
     assert await facts(house) == []
 
 
+async def test_no_browser_keeps_it_to_play_it_again_unseen(house: House, client: Client) -> None:
+    response = await client.get(url(await house.section()), headers=await house.token(BOB))
+    assert response.headers["Cache-Control"] == "no-store"
+
+
 async def test_a_ticket_plays_for_whoever_asked_for_it(house: House, client: Client) -> None:
     key = await house.section()
     made = await client.post("/api/v1/tickets", json={"path": url(key)}, headers=await house.token(BOB))

@@ -222,8 +222,7 @@ function askWhy(title, what, yes, signal) {
  */
 export function listeners(listened) {
   const columns = [
-    { label: "Who", cell: (one) => one.identity || "erased" },
-    { label: "What", cell: (one) => `${one.kind}: rule ${one.ruleId}, section ${one.file}`, class: "wide" },
+    { label: "Who", cell: (one) => `${one.identity || "somebody (erased)"} ${one.kind} rule ${one.ruleId}, section ${one.file}`, class: "wide" },
     { label: "When", cell: (one) => moment(one.at), class: "nowrap" },
   ];
   return card("Who listened", listened.length > 0 ? table(columns, listened, { caption: "Who listened" }) : h("p", { class: "minor" }, "Nobody yet."));

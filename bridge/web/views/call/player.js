@@ -13,6 +13,7 @@ import { loudness, Wave } from "./wave.js";
 
 const STEP_S = 10;
 const TALK_AGAIN_S = 2;
+const MOST_NAMES = 3;
 
 /** The keys of the player, as the list of keys shows them. */
 export const KEYS = [
@@ -206,7 +207,8 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
     const playable = lane.tracks.filter((one) => one.playable);
     const which = playable.length > 1 ? `Section ${playable.indexOf(track) + 1} of ${playable.length}` : "One section";
     const mono = track.section.channels === 1 ? "mono: both sides in one" : "";
-    setText(caption, [which, `${duration(track.startS)} to ${duration(track.endS)}`, lane.name, mono].filter(Boolean).join(" · "));
+    const words = [which, `${duration(track.startS)} to ${duration(track.endS)}`, lanes.length > 1 ? "" : lane.name, mono];
+    setText(caption, words.filter(Boolean).join(" · "));
     try {
       const loud = await loudness(track);
       if (shown !== track || signal.aborted) return;
@@ -245,8 +247,10 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
     const element = h("div", { class: ["side", name] }, mute, h("span", { class: "minor" }, words), who);
     const update = (stereo, parties, muted) => {
       element.hidden = !stereo;
-      const names = list(parties.map(model.nameOf)) || (name === "left" ? "one side" : "the others");
+      const all = parties.map(model.nameOf);
+      const names = list(all.length > MOST_NAMES ? [...all.slice(0, MOST_NAMES - 1), `${all.length - MOST_NAMES + 1} others`] : all) || (name === "left" ? "one side" : "the others");
       setText(who, names);
+      set(who, { title: all.join(", ") });
       set(mute, { "aria-pressed": String(muted), "aria-label": `Mute ${words.toLowerCase()}: ${names}`, title: `Mute (${key})` });
       replace(mute, icon(muted ? "mute" : "sound"));
       element.classList.toggle("muted", muted);

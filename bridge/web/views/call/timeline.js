@@ -179,7 +179,7 @@ function rowOf(event, rows) {
 }
 
 function label(text, kind, y, width) {
-  const most = Math.max(8, Math.floor((width - 4) / 6.6));
+  const most = Math.max(8, Math.floor((width - 4) / 7.2));
   const shown = text.length > most ? `${text.slice(0, most - 1)}…` : text;
   const element = s("text", { class: `label ${kind}`, x: 0, y }, shown);
   if (shown !== text) element.append(s("title", {}, text));
