@@ -33,6 +33,7 @@ from bridge.core.now import calls_now
 from bridge.core.people import People
 from bridge.core.recorder import Recorder
 from bridge.core.records import Fact, FactKind, NumberedFact
+from bridge.core.rules_in_force import RulesInForce
 from bridge.core.store import AppendFact
 from bridge.core.webhooks import MOST as MOST_WEBHOOKS
 from bridge.core.webhooks import FormatName, Webhook, wants_channels
@@ -95,6 +96,7 @@ class Daemon:
         self._path = path
         self._book = book
         self._refused = refused
+        self._refused_at = utc_now()
         self._stop = asyncio.Event()
         self._stop_recordings = False
         self._notifier = Notifier()
@@ -295,6 +297,7 @@ class Daemon:
                 space=lambda: disk.look.space,
                 trusted_proxies=config.http.trusted_proxies,
                 directory=lambda: self._book.directory,
+                rules=self._rules_in_force,
                 systemname=config.systemname,
                 tenant_uuid=config.tenant_uuid,
                 setting=setting,
@@ -411,6 +414,10 @@ class Daemon:
             reasons.append(NotReady("rules-refused", words))
         return reasons
 
+    def _rules_in_force(self) -> RulesInForce:
+        refused = self._refused.problems if self._refused is not None else ()
+        return RulesInForce(self._book.rules, self._book.rule_files, refused, self._refused_at if refused else None)
+
     async def _reload_when_told(self, told: asyncio.Event, engine: Engine, connection: AmiConnection) -> None:
         while True:
             await told.wait()
@@ -419,7 +426,7 @@ class Daemon:
             try:
                 book = await asyncio.to_thread(rulebook.read, self._config)
             except BadInputError as refused:
-                self._refused = refused
+                self._refused, self._refused_at = refused, utc_now()
                 self._log_refused(refused, "the rules stay as they were")
             else:
                 self._refused, self._book = None, book

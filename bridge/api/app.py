@@ -5,6 +5,7 @@ from aiohttp import web
 from bridge.api import (
     calls,
     cdr,
+    cdrs,
     console,
     coverage,
     exports,
@@ -18,7 +19,9 @@ from bridge.api import (
     pitel,
     records,
     requests,
+    rules,
     session,
+    status,
     streams,
     webhooks,
 )
@@ -53,8 +56,11 @@ OPERATIONS = (
     *wazo.OPERATIONS,
     *exports.OPERATIONS,
     *session.OPERATIONS,
+    *status.OPERATIONS,
+    *cdrs.OPERATIONS,
     *cdr.OPERATIONS,
     *holds.OPERATIONS,
+    *rules.OPERATIONS,
 )
 """Our own paths, and those of pascom, PITEL and Wazo."""
 
@@ -68,6 +74,7 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     app[DEPENDENCIES] = deps
     app[AUTHENTICATOR] = Authenticator(deps)
     app[TICKETS] = Tickets()
+    app[rules.MATCHES] = rules.WeekOfMatches(deps)
     app[HANDOUTS] = Handouts(deps)
     app[streams.KEEPALIVE_S] = keepalive_s
     app[METRICS] = metrics = metrics or Metrics()

@@ -22,6 +22,8 @@ from bridge.core.live import Contact, LiveCalls, NotReady
 from bridge.core.people import Directory, UserFlags
 from bridge.core.records import NumberedFact, Section
 from bridge.core.retention import Keeping
+from bridge.core.rules import RuleSet
+from bridge.core.rules_in_force import RulesInForce
 from bridge.core.settings import Settings
 from bridge.core.space import Space
 from bridge.core.store import Store
@@ -145,6 +147,7 @@ class Dependencies:
     space: Callable[[], Space | None] = lambda: None
     trusted_proxies: Sequence[Network] = ()
     directory: Callable[[], Directory] = Directory
+    rules: Callable[[], RulesInForce] = lambda: RulesInForce(RuleSet())
     systemname: str = ""
     tenant_uuid: UUID = _NO_TENANT
     setting: Setting | None = None

@@ -211,10 +211,11 @@ class ExplainedCallItem(TypedDict):
 
 
 class ExplanationItem(TypedDict):
-    """Why a call was recorded or not."""
+    """Why a call was recorded or not; an imagined talk has no `call`, and `notes` on how it was taken."""
 
-    call: ExplainedCallItem
+    call: ExplainedCallItem | None
     talks: list[ExplainedTalkItem]
+    notes: list[str]
 
 
 def failed_item(failed: Failed) -> FailedItem:
@@ -282,6 +283,7 @@ def explanation_item(call: FoundCall, talks: Sequence[ExplainedTalk]) -> Explana
             "endedAt": epoch_ms(cdr.ended_at) if cdr is not None else None,
         },
         "talks": [_talk_item(one) for one in talks],
+        "notes": [],
     }
 
 
@@ -326,5 +328,5 @@ def happened_items(talk: AskedTalk) -> list[HappenedItem]:
             "recordedS": round(recorded.get(rule_id, 0.0), 3) if rule_id is not None else 0.0,
             "reasons": [str(one) for one in of_rule],
         }
-        for rule_id, of_rule in reasons.items()
+        for rule_id, of_rule in sorted(reasons.items(), key=lambda item: -1 if item[0] is None else item[0])
     ]

@@ -23,6 +23,8 @@ from bridge.core.ids import ChannelName, Identity, RuleId, SectionKey, Uniqueid
 from bridge.core.live import CallNow, NotReady, PartyNow, RuleNow
 from bridge.core.people import Directory, UserFlags
 from bridge.core.records import AudioReport, Fact, FactKind, NumberedFact, Section, SectionState
+from bridge.core.rules import RuleSet
+from bridge.core.rules_in_force import RulesInForce
 from bridge.core.space import Space
 from bridge.core.store import AddJournalEntry, AppendFact, Change, PutSection
 from bridge.feed.stream import Hub
@@ -109,6 +111,7 @@ class House:
     control: Control = field(default_factory=Scripted)
     supervises: dict[Identity, frozenset[Identity]] = field(default_factory=dict)
     directory: Directory = field(default_factory=Directory)
+    rules: RulesInForce = field(default_factory=lambda: RulesInForce(RuleSet()))
     tenant_uuid: UUID = TENANT
     setting: Setting | None = None
     keepalive_s: float = 15.0
@@ -134,6 +137,7 @@ class House:
             trusted_proxies=self.trusted_proxies,
             webhooks=self.webhooks,
             directory=lambda: self.directory,
+            rules=lambda: self.rules,
             tenant_uuid=self.tenant_uuid,
             setting=self.setting,
             coverages=MemoryCoverages(self.store),

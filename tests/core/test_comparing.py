@@ -30,7 +30,8 @@ def compared(diary: Diary, rules: str) -> list[CallDifference]:
 
 def of(one: CallDifference) -> tuple[Kind, dict[int, int], dict[int, int]]:
     """Rounded to seconds."""
-    return one.kind, *({int(rule): round(s) for rule, s in some.items()} for some in (one.before, one.now))
+    before, now = ({int(rule): round(s) for rule, s in some.items()} for some in (one.before, one.now))
+    return one.kind, before, now
 
 
 NONE = "rules: [{id: 1, name: Other, record: always, when: {queue: nothing}}]"
