@@ -51,6 +51,7 @@ def numbers(parts: Parts) -> Numbers:
         sections=Counter((section.rule_id, section.state) for section in recorder.sectioner.book.open()),
         rules=[placed.rule.id for placed in recorder.rules.rules],
         asterisk=str(connection.state),
+        asterisk_version=connection.version,
         asterisk_waiting=connection.waiting,
         inbox_waiting=engine.waiting,
         changes_waiting=keeper.waiting,

@@ -39,6 +39,15 @@ class Metrics:
         self._losses = 0
         self._started_at_s = time.time()
 
+    def now(self) -> Numbers:
+        """What is so at this moment."""
+        return self._numbers()
+
+    @property
+    def started_at_ms(self) -> int:
+        """When the counting began, epoch milliseconds: the daemon's start."""
+        return round(self._started_at_s * 1000)
+
     def count(self, facts: Sequence[NumberedFact]) -> None:
         """Facts that were kept. Never raises."""
         self._facts += len(facts)

@@ -72,6 +72,7 @@ class Numbers:
     sections: Mapping[tuple[RuleId, SectionState], int] = field(default_factory=dict)
     rules: Sequence[RuleId] = ()
     asterisk: str = "connecting"
+    asterisk_version: str = ""
     asterisk_waiting: int = 0
     inbox_waiting: int = 0
     changes_waiting: int = 0

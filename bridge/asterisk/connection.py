@@ -69,6 +69,8 @@ class AmiConnection:
         self._rights = Rights(may_record=True, missing=(), problem="")
         self.state = ConnectionState.CONNECTING
         self.last_error: AsteriskError | None = None
+        self.version = ""
+        """Asterisk's, as it said at the last connection."""
 
     @property
     def waiting(self) -> int:
@@ -249,6 +251,7 @@ class AmiConnection:
             filtered=filtered,
             snapshot=taken,
         )
+        self.version = connected.version
         counts = {"channels": len(taken.channels), "filtered": filtered}
         log.info("asterisk-connected", asterisk=self._where, version=connected.version, **counts)
         if not booted.done():

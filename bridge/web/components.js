@@ -258,7 +258,7 @@ export function errorBox(error, { again } = {}) {
  */
 export function errorText(error) {
   const text = (error instanceof ApiError && ERRORS[error.errorId]) || error?.message || String(error);
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return text.startsWith("recbridge") ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));

@@ -12,6 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from bridge.api.app import create_app
+from bridge.api.metrics import Metrics
 from bridge.core.access import Role, Scope
 from bridge.core.ids import Identity
 from bridge.feed.stream import Hub
@@ -56,6 +57,7 @@ class Console:
     house: House
     browser: Browser
     url: str = ""
+    metrics: Metrics | None = None
     said: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
@@ -65,7 +67,9 @@ class Console:
     async def start(self) -> None:
         """The daemon's HTTP side; after `stop` at the same address, as a daemon that is started again."""
         self.house.hub = Hub(self.house.store, bound=self.house.bound)
-        self._server = Server(create_app(self.house.dependencies(), keepalive_s=self.house.keepalive_s))
+        self._server = Server(
+            create_app(self.house.dependencies(), keepalive_s=self.house.keepalive_s, metrics=self.metrics)
+        )
         self._server.port = self._port
         await self._server.start_server()
         assert self._server.port is not None
