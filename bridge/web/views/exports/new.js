@@ -1,0 +1,133 @@
+/**
+ * Asking for an export: of the calls that a search finds, or of some calls by their numbers.
+ * @module
+ */
+import { aborted, get, post } from "../../api.js";
+import { button, card, errorBox, field, select } from "../../components.js";
+import { h, replace, setText } from "../../dom.js";
+import { counted } from "../../format.js";
+
+/** What a search in Calls can be narrowed by; the same names as in its address and in the API. */
+const FIELDS = [
+  ["search", "Search"],
+  ["number", "Number"],
+  ["name", "Name"],
+  ["user", "User"],
+  ["queue", "Queue"],
+  ["direction", "Direction"],
+  ["status", "Status"],
+  ["tag", "Tags"],
+  ["minS", "At least (seconds)"],
+  ["maxS", "At most (seconds)"],
+];
+const SHOWN = new Set(["number", "user", "queue", "direction"]);
+const DIRECTIONS = [["", "any"], ["inbound", "inbound"], ["outbound", "outbound"], ["internal", "internal"]];
+const NUMBERS = new Set(["minS", "maxS"]);
+const MOST_CALLS = 5000;
+
+/**
+ * @param {import("../../app.js").Context} context its parameters say what the form begins with
+ * @returns {HTMLElement}
+ */
+export function newExport({ params, go, signal }) {
+  const cdrs = (params.get("cdrs") ?? "").split(",").map(Number).filter((one) => Number.isInteger(one) && one > 0);
+  const inputs = new Map();
+  const email = h("input", { type: "email", name: "email", autocomplete: "email" });
+  const found = h("p", { class: "minor", role: "status" });
+  const problem = h("div", {});
+
+  const input = (name, attributes) => {
+    const element = h("input", { name, value: params.get(name) ?? "", ...attributes });
+    inputs.set(name, element);
+    return element;
+  };
+  const rows = [];
+  if (cdrs.length === 0) {
+    const times = { type: "datetime-local", step: "60" };
+    rows.push(
+      field("From", input("from", { ...times, value: localTime(params.get("from")) })),
+      field("Until", input("until", { ...times, value: localTime(params.get("until")) })),
+    );
+    for (const [name, label] of FIELDS) {
+      if (!SHOWN.has(name) && !params.get(name)) continue;
+      if (name === "direction") {
+        const choice = select(DIRECTIONS, params.get(name) ?? "", { name });
+        inputs.set(name, choice);
+        rows.push(field(label, choice));
+      } else {
+        rows.push(field(label, input(name, { type: NUMBERS.has(name) ? "number" : "text" })));
+      }
+    }
+  }
+
+  const filter = () => {
+    const wanted = { recorded: true };
+    for (const [name, element] of inputs) {
+      const text = element.value.trim();
+      if (text === "") continue;
+      if (name === "from" || name === "until") wanted[name] = new Date(text).getTime();
+      else wanted[name] = NUMBERS.has(name) ? Number(text) : text;
+    }
+    return wanted;
+  };
+
+  let asking = 0;
+  async function count() {
+    const turn = ++asking;
+    if (cdrs.length > 0) {
+      setText(found, `${counted(cdrs.length, "call")} ${cdrs.length === 1 ? "is" : "are"} chosen.`);
+      return;
+    }
+    try {
+      const answer = await get("/api/v1/cdrs", { ...filter(), limit: 1 }, { signal });
+      if (turn === asking) setText(found, `${counted(answer.filtered, "call")} with a recording ${answer.filtered === 1 ? "fits" : "fit"}.`);
+    } catch (error) {
+      if (!aborted(error) && turn === asking) setText(found, error.message);
+    }
+  }
+
+  async function ask() {
+    const what = cdrs.length > 0 ? { cdrs: cdrs.slice(0, MOST_CALLS) } : { filter: filter() };
+    const body = email.value.trim() ? { ...what, email: email.value.trim() } : what;
+    try {
+      const made = await post("/api/v1/exports", body);
+      go(`/exports?id=${encodeURIComponent(made.id)}`, { replace: true });
+    } catch (error) {
+      replace(problem, errorBox(error));
+    }
+  }
+
+  const form = h(
+    "form",
+    {
+      class: "stack",
+      onsubmit: (event) => {
+        event.preventDefault();
+        ask();
+      },
+      onchange: count,
+    },
+    rows.length > 0 && h("div", { class: "fields" }, rows),
+    found,
+    field("Mail when it is done, to", email, { hint: "Leave it empty for no mail." }),
+    problem,
+    h(
+      "div",
+      { class: "row" },
+      h("button", { type: "submit", class: "button primary" }, "Make the export"),
+      button("Cancel", { onclick: () => go("/exports", { replace: true }) }),
+    ),
+  );
+  count();
+  const about = h("p", { class: "minor" }, "All recordings of these calls that you may hear become one zip, with a manifest that has the checksum of each.");
+  return h("div", { class: "new-export" }, card("New export", about, form));
+}
+
+/** What `datetime-local` takes of a time in the address: epoch milliseconds, or ISO 8601. */
+function localTime(text) {
+  if (!text) return "";
+  const at = new Date(/^\d+$/.test(text) ? Number(text) : text);
+  if (Number.isNaN(at.getTime())) return "";
+  const shifted = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
+  return shifted.toISOString().slice(0, 16);
+}
