@@ -41,13 +41,17 @@ class CdrSearch:
 
 @dataclass(frozen=True, slots=True)
 class CdrWalk:
-    """A part of a list, sorted by one of LIST_ORDERS and then by number: up to `limit` calls, those after `place`."""
+    """A part of a list, sorted by one of LIST_ORDERS and then by number: up to `limit` calls, those after `place`.
+
+    Where it is not `counted` nobody wants to know how many there are in all.
+    """
 
     search: CdrSearch
     order: CdrOrder = CdrOrder.START
     newest_first: bool = True
     limit: int = 50
     place: CdrPlace | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Count:
 class CdrPart:
     """A part of a list. `next` is the place after which it goes on, None at the end.
 
-    `total` are all calls that the reader may see, `filtered` those that are found.
+    `total` are all calls that the reader may see, `filtered` those that are found; both 0 where they are not counted.
     """
 
     items: Sequence[KeptCdr]

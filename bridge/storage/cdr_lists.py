@@ -103,6 +103,8 @@ def _part(connection: sqlite3.Connection, walk: CdrWalk) -> CdrPart:
     is_end, found = len(found) <= limit, found[:limit]
     items = _kept(connection, [number for _, number in found])
     place = None if is_end or not found else CdrPlace(found[-1][0], CdrNumber(found[-1][1]))
+    if not walk.counted:
+        return CdrPart(items, place, 0, Count(0))
     ((total,),) = connection.execute(*cdrs.total(search.visible_to))
     return CdrPart(items, place, total, _count(connection, search))
 

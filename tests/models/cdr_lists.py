@@ -41,6 +41,8 @@ def part(calls: Sequence[KeptCdr], walk: CdrWalk) -> CdrPart:
         rest = [one for one, later in zip(found, is_later, strict=True) if later]
     some = rest[: walk.limit]
     last = _place(some[-1], walk.order) if some and len(rest) > walk.limit else None
+    if not walk.counted:
+        return CdrPart(some, last, 0, Count(0))
     visible_to = walk.search.visible_to
     visible = [one for one in calls if visible_to is None or set(visible_to) & set(one.cdr.participants)]
     return CdrPart(some, last, len(visible), Count(len(found)))

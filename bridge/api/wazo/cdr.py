@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.api.answers import json_response, json_text
 from bridge.api.auth import Access
+from bridge.api.csv_lines import wants_csv
 from bridge.api.dependencies import Dependencies, dependencies
 from bridge.api.wazo import cdr_csv, pages
 from bridge.api.wazo.cdr_fields import CdrView
@@ -56,7 +57,7 @@ async def one_call(request: web.Request, access: Access) -> web.StreamResponse:
     kept = await visible_call(request, access.reader)
     view = _view(dependencies(request), access.reader)
     item = view.item(kept)
-    if cdr_csv.wants_csv(request):
+    if wants_csv(request):
         most = len(item["recordings"])
         return web.Response(body=cdr_csv.header(most) + cdr_csv.line(item, most), headers=cdr_csv.HEADERS)
     return json_response(item)
@@ -91,7 +92,7 @@ async def _answer(request: web.Request, reader: Reader, wanted: CdrQuery) -> web
     deps = dependencies(request)
     view = _view(deps, reader)
     found = await pages.find(deps.store, wanted)
-    if cdr_csv.wants_csv(request):
+    if wants_csv(request):
         return await _answer_csv(request, view, found)
     if not found.is_whole:
         return await _stream_json(request, view, found)
