@@ -1,21 +1,23 @@
 """Exports: many recordings as one zip, made by and by, and fetched in as many pieces as one likes."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 import structlog
 from aiohttp import web
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from typing_extensions import TypedDict
 
 from bridge.api import exported
 from bridge.api.answers import NotFoundError, RequestError, TooManyRequestsError, json_response
 from bridge.api.auth import Access
+from bridge.api.cdr_queries import CdrFields, search_of
 from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
 from bridge.api.validation import Fields, Nothing, Whole, body_of, query_of
 from bridge.api.wazo.kinds import EMAIL
-from bridge.core.access import Reader, Scope, visible_to
-from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery
+from bridge.core.access import Reader, Scope
+from bridge.core.cdrs import CdrNumber, CdrQuery
 from bridge.core.errors import ExportGoneError, MediaError, TooManyExportsError
 from bridge.core.exports import UNDER_WAY, Export, ExportStatus
 from bridge.core.views import epoch_ms
@@ -30,11 +32,36 @@ _ASK_AGAIN_S = 60
 CdrNumbers = Annotated[list[Annotated[Whole, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=5000)]
 
 
+def _as_in_a_query(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+class ExportFilter(CdrFields):
+    """The fields of `GET /api/v1/cdrs`; calls without a recording never count."""
+
+    recorded: Annotated[
+        Literal["true", "false"] | None,
+        BeforeValidator(_as_in_a_query),
+        WithJsonSchema({"enum": ["true", "false", True, False, None]}),
+    ] = None
+
+
 class NewExport(Fields):
     """Of which finished calls: all that the filter finds, or these. `email`: who is told when it is over."""
 
-    cdrs: CdrNumbers
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["filter"]}, {"required": ["cdrs"]}]}  # what _one_of_them says
+    )
+
+    filter: ExportFilter = Field(default_factory=ExportFilter)
+    cdrs: CdrNumbers = Field(default=[], validate_default=False)
     email: Annotated[str, Field(max_length=254, pattern=f"^{EMAIL}$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if len({"filter", "cdrs"} & self.model_fields_set) != 1:
+            raise ValueError("it should have either `filter` or `cdrs`")
+        return self
 
 
 class ExportsQuery(Fields):
@@ -179,10 +206,10 @@ def export_item(export: Export) -> ExportItem:
 
 
 def _wanted(body: NewExport, reader: Reader) -> CdrQuery:
-    mine = visible_to(reader)
-    numbers = tuple(CdrNumber(one) for one in body.cdrs)
-    heard_by = None if mine is None else tuple(mine)
-    return CdrQuery(CdrFilter(numbers=numbers, recorded=True, heard_by=heard_by), mine)
+    search = search_of(body.filter, reader)
+    recorded = search.wanted.recorded is not False
+    numbers = tuple(CdrNumber(one) for one in body.cdrs) or search.wanted.numbers
+    return CdrQuery(replace(search.wanted, recorded=recorded, numbers=numbers), search.visible_to)
 
 
 async def _found(request: web.Request, access: Access) -> Export:
@@ -200,7 +227,9 @@ def _offered(deps: Dependencies) -> Exports:
 
 _ONE = f"{_PATH}/{{export_id}}"
 OPERATIONS = (
-    Operation("POST", _PATH, new_export, "Ask for an export", {202: ExportItem}, body=NewExport, errors=(403, 404, 409)),
+    Operation(
+        "POST", _PATH, new_export, "Ask for an export", {202: ExportItem}, body=NewExport, errors=(403, 404, 409)
+    ),
     Operation("GET", _PATH, all_exports, "One's exports; an admin's are all", {200: ExportItems}, ExportsQuery),
     Operation("GET", _ONE, one_export, "An export, and how far it is", {200: ExportItem}, errors=(404,)),
     Operation("DELETE", _ONE, cancel, "Cancel it, or delete its zip", {204: None}, errors=(403, 404)),

@@ -13,6 +13,7 @@ from aiohttp.web import Application, Request
 from bridge.core.access import Role, Scope
 from bridge.core.errors import TooManyExportsError
 from bridge.core.exports import Export, ExportId, ExportStatus, Progress
+from bridge.core.ids import CallId
 from bridge.core.store import PutExport
 from bridge.core.views import epoch_ms
 from tests.api.house import ALICE, BOB, CAROL, DAVE, ROOT, error_of
@@ -83,9 +84,56 @@ async def test_only_recordings_that_are_there_and_visible_are_exported(office: O
 
 
 @pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, [1, 2]),
+        ({"direction": "inbound"}, [2]),
+        ({"from": epoch_ms(kept.NOON) + 60_000}, [2]),
+        ({"until": kept.NOON.isoformat(), "from": 0}, []),
+        ({"user": "dave"}, [2]),
+        ({"number": "822", "minS": 1}, [1, 2]),
+        ({"minS": 100}, []),
+        ({"recorded": True}, [1, 2]),
+        ({"recorded": "false"}, []),
+        ({"status": "answered", "search": "alice"}, [1, 2]),
+    ],
+)
+async def test_a_filter_finds_what_the_list_of_calls_finds_that_is_recorded(
+    office: Office, client: Client, wanted: dict[str, object], found: list[int]
+) -> None:
+    section, values = another(2, participants=(ALICE, DAVE))
+    await office.call(recorded())
+    later = kept.NOON + timedelta(hours=1)
+    await office.call(section, **values, participants=(ALICE, DAVE), direction="inbound", started_at=later)
+    await office.call(call_id=CallId("3.3"), record_ids=())
+    headers = await office.token(ROOT, Role.ADMIN)
+    response = await client.post(PATH, headers=headers, json={"filter": wanted})
+    if not found:
+        await error_of(response, 409, "no-recording-to-export")
+        return
+    assert response.status == 202, await response.text()
+    assert sorted(number for number, _ in exports_of(office).asked[-1]) == found
+
+
+async def test_a_filter_finds_only_what_is_ones_to_see(office: Office, client: Client) -> None:
+    section, values = another(2, participants=(DAVE,))
+    await office.call(recorded(1), recorded(2, participants=(BOB,)))
+    await office.call(section, **values, participants=(DAVE,))
+    headers = await office.token(ALICE, scopes=[Scope.EXPORT])
+    assert (await client.post(PATH, headers=headers, json={"filter": {}})).status == 202
+    assert [(number, key.file) for number, key in exports_of(office).asked[-1]] == [(1, 1)]
+    response = await client.post(PATH, headers=headers, json={"filter": {"user": "dave"}})
+    await error_of(response, 409, "no-recording-to-export")
+
+
+@pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "cdrs"),
+        ({}, "body"),
+        ({"cdrs": [1], "filter": {}}, "body"),
+        ({"filter": {"number": "1", "limit": 5}}, "filter.limit"),
+        ({"filter": {"until": "tomorrow"}}, "filter.until"),
+        ({"filter": {"direction": "sideways"}}, "filter.direction"),
         ({"cdrs": []}, "cdrs"),
         ({"cdrs": ["1"]}, "cdrs.0"),
         ({"cdrs": [0]}, "cdrs.0"),

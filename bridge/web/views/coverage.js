@@ -190,7 +190,7 @@ function toLookAt(answer, query, names, signal) {
   const items = [...answer.items];
   const columns = [
     { label: "Ended", cell: (call) => shortMoment(call.endedAt), class: "nowrap" },
-    { label: "Call", cell: (call) => `${person({ number: call.source })} → ${person({ number: call.destination })}` },
+    { label: "Call", cell: (call) => `${person({ number: call.source })} → ${person({ number: call.destination })}`, class: "nowrap" },
     { label: "Talked", cell: (call) => duration(call.talkedS), class: "number" },
     { label: "Missing", cell: (call) => missing(call, names), class: "wide" },
   ];

@@ -10,6 +10,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 180;
 const STEP = 10;
 const LABELS = 8;
+const LABELS_ON_A_PHONE = 4;
 
 const dayLabel = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 
@@ -76,7 +77,7 @@ export function bars(steps, weekly) {
   });
   svg.append(hatch());
   steps.forEach((step, at) => svg.append(bar(step, at, most)));
-  const every = Math.max(1, Math.ceil(steps.length / LABELS));
+  const every = Math.max(1, Math.ceil(steps.length / (window.innerWidth < 600 ? LABELS_ON_A_PHONE : LABELS)));
   const labels = steps.map((step, at) => h("span", {}, at % every === 0 ? dayLabel.format(new Date(`${step.day}T12:00:00`)) : ""));
   return h(
     "div",

@@ -80,7 +80,7 @@ export function newExport({ params, go, signal }) {
     }
     try {
       const answer = await get("/api/v1/cdrs", { ...filter(), limit: 1 }, { signal });
-      if (turn === asking) setText(found, `${counted(answer.filtered, "call")} with a recording ${answer.filtered === 1 ? "fits" : "fit"}.`);
+      if (turn === asking) setText(found, `${answer.atLeast ? "At least " : ""}${counted(answer.filtered, "call")} with a recording ${answer.filtered === 1 ? "fits" : "fit"}.`);
     } catch (error) {
       if (!aborted(error) && turn === asking) setText(found, error.message);
     }
