@@ -217,6 +217,8 @@ function drawHeader(current) {
       button("Sign out", { kind: "plain", onclick: signOut }),
     ),
   );
+  // On a phone the views do not all fit.
+  header.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 // Keys

@@ -99,7 +99,7 @@ export function percent(part, whole) {
   let share = Math.round((part / whole) * 1000) / 10;
   if (share >= 100 && part < whole) share = 99.9;
   if (share <= 0 && part > 0) share = 0.1;
-  return `${plain.format(share)} %`;
+  return `${plain.format(share)}\u00a0%`;
 }
 
 /**

@@ -245,7 +245,7 @@ function refresher(read, signal) {
     } finally {
       reading = false;
       const ended = performance.now();
-      notBefore = ended + Math.max(SHORTEST_PAUSE_MS, 3 * (ended - began));
+      notBefore = ended + Math.max(SHORTEST_PAUSE_MS, 5 * (ended - began));
       at(again ? notBefore : ended + LONGEST_PAUSE_MS);
     }
   };
@@ -308,7 +308,9 @@ function update(element, call) {
   setText(own.since, call.talkingSince === null ? "not talking yet" : waited(call));
 
   const active = call.rules.filter((rule) => rule.state !== "unmatched");
-  keyed(own.rules, active, (rule) => rule.ruleId, () => h("li"), updateRule);
+  keyed(own.rules, active, (rule) => rule.ruleId, () => h("li"), (item, rule) =>
+    updateRule(item, rule, rule.reason === call.reason ? null : rule.reason),
+  );
   own.why.hidden = !call.reason || SAID_BY_A_RULE.has(call.reason);
   setText(own.why, own.why.hidden ? "" : `not recorded: ${reason(call.reason)}`);
 
@@ -350,11 +352,11 @@ function updateParty(item, party) {
   ]);
 }
 
-function updateRule(item, rule) {
-  replaceChanged(item, `${rule.state}|${rule.name}|${rule.identity}|${rule.reason}`, () => [
+function updateRule(item, rule, why) {
+  replaceChanged(item, `${rule.state}|${rule.name}|${rule.identity}|${why}`, () => [
     badge(rule.state),
     h("span", {}, rule.name, rule.identity && h("span", { class: "minor" }, ` by ${rule.identity}`)),
-    rule.state === "blocked" && rule.reason && h("span", { class: "minor small" }, reason(rule.reason)),
+    rule.state === "blocked" && why && h("span", { class: "minor small" }, reason(why)),
   ]);
 }
 
