@@ -61,6 +61,11 @@ async def until(page: Page, condition: str) -> None:
             await asyncio.sleep(0.02)
 
 
+async def endless(page: Page) -> None:
+    """The section that is played begins anew where it ends: however slow the machine is, there is something to hear."""
+    await page.evaluate(f"{AUDIO}.loop = true")
+
+
 async def at_s(page: Page) -> float:
     """Where the player stands, in seconds of the call."""
     return float(await page.get_by_label("Position in the call").input_value())
@@ -71,6 +76,7 @@ async def test_it_plays_and_who_listened_is_a_fact(call: HeardCall, console: Con
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Anna (+4973112345)")
     assert await page.evaluate(f"{AUDIO}.networkState") == 0  # nothing was fetched
     assert await call.listened() == []
+    await endless(page)
     await page.get_by_role("button", name="Play", exact=True).click()
     await until(page, f"{AUDIO}.currentTime > 0.5 && !{AUDIO}.paused")
     (fact,) = await call.listened()
@@ -116,6 +122,7 @@ async def test_both_sides_are_drawn_without_the_audio(call: HeardCall, console: 
 
 async def test_each_side_is_muted_by_itself(call: HeardCall, console: Console) -> None:
     page = await opened(console, call)
+    await endless(page)
     await page.keyboard.press(" ")
     await until(page, f"loudness()[0] > {HEARD} && loudness()[1] > {HEARD}")
     await page.get_by_role("button", name="Mute left: Anna (+4973112345)").click()
@@ -133,6 +140,7 @@ async def test_mono_is_heard_on_both_sides_and_has_none_to_mute(call: HeardCall,
     await page.keyboard.press("[")
     await page.get_by_label("Which rule's recording").select_option("Quality (rule 5)")
     await expect(page.locator(".side.left")).to_be_hidden()
+    await endless(page)
     await page.get_by_role("button", name="Play", exact=True).click()
     await until(page, f"loudness()[0] > {HEARD} && loudness()[1] > {HEARD}")
     assert [(one.rule_id, one.file) for one in await call.listened()] == [(5, 1)]
@@ -142,7 +150,7 @@ async def test_sections_follow_each_other_over_the_gaps(call: HeardCall, console
     page = await opened(console, call, "?rule=3&file=1&at=7")
     assert await at_s(page) == pytest.approx(10, abs=0.2)
     await page.keyboard.press(" ")
-    await until(page, f"{AUDIO}.src.endsWith('/3/2') && {AUDIO}.currentTime > 0.3 && !{AUDIO}.paused")
+    await until(page, f"{AUDIO}.src.endsWith('/3/2') && {AUDIO}.currentTime > 0.3")
     assert await at_s(page) > 31
     await expect(page.locator(".caption")).to_contain_text("Section 2 of 2")
     await expect(page.locator(".side.right")).to_contain_text("Carol")
@@ -195,13 +203,14 @@ async def test_a_click_on_the_timeline_plays_from_there_and_enter_too(call: Hear
     svg = page.locator(".timeline svg")
     box = await svg.bounding_box()
     assert box is not None
+    await endless(page)
     await svg.click(position={"x": box["width"] * 34 / 43, "y": 60})
     await until(page, f"{AUDIO}.src.endsWith('/3/2') && {AUDIO}.currentTime > 3.1 && !{AUDIO}.paused")
     section = page.get_by_role("button", name=re.compile(r"Quality \(rule 5\): section 1, recorded"))
     await section.focus()
     await expect(page.locator(".readout")).to_contain_text("section 1, recorded, 0:03 to 0:10")
     await page.keyboard.press("Enter")
-    await until(page, f"{AUDIO}.src.endsWith('/5/1') && {AUDIO}.currentTime > 0.1 && !{AUDIO}.paused")
+    await until(page, f"{AUDIO}.src.endsWith('/5/1') && {AUDIO}.currentTime > 0.1")
 
 
 async def test_a_link_to_a_moment_opens_there_and_plays_nothing_by_itself(call: HeardCall, console: Console) -> None:
@@ -307,6 +316,7 @@ async def test_a_call_without_a_recording_says_why(call: HeardCall, console: Con
 
 async def test_the_view_is_left_silent(call: HeardCall, console: Console) -> None:
     page = await opened(console, call)
+    await endless(page)
     await page.keyboard.press(" ")
     await until(page, f"loudness()[0] > {HEARD}")
     await page.evaluate(f"window.old = {AUDIO}")

@@ -77,10 +77,13 @@ export function timeline(place, model, { onPick, playable, signal }) {
       event.preventDefault();
       onPick(Number(at.dataset.at), laneOf(at));
     });
-    const tell = (event) => setText(readout, event.target.closest("[aria-label]:not(svg)")?.getAttribute("aria-label") ?? hint);
-    svg.addEventListener("pointermove", tell);
-    svg.addEventListener("focusin", tell);
-    svg.addEventListener("pointerleave", () => setText(readout, hint));
+    // What is pointed at, else what has the focus.
+    const named = (element) => element?.closest(".timeline [aria-label]:not(svg)")?.getAttribute("aria-label");
+    const tell = (element) => setText(readout, named(element) ?? named(document.activeElement) ?? hint);
+    svg.addEventListener("pointermove", (event) => tell(event.target));
+    svg.addEventListener("pointerleave", () => tell(null));
+    svg.addEventListener("focusin", (event) => tell(event.target));
+    svg.addEventListener("focusout", () => setText(readout, hint));
     replace(picture, svg);
     moveTo(headAt);
   };
