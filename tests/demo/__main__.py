@@ -110,7 +110,7 @@ async def show(daemon: Daemon) -> int:
     table = await rows(daemon)
     print_table(table)
     say()
-    say(f"  URL    {daemon.url}/api/v1/journal?identity=*")
+    say(f"  look   {daemon.url}/ in a browser: sign in with the token")
     say(f"  token  {daemon.token}")
     say(f'  try    curl -H "Authorization: Bearer {daemon.token}" "{daemon.url}/api/v1/journal?identity=*"')
     good = [row for row in table if row[3] == "stored" and "," in row[4]]
@@ -153,7 +153,7 @@ async def act(
 ) -> int:
     """Run the daemon, place the calls, show the table, and stay up unless told not to."""
     async with daemon:
-        say(f"recbridge is up: {daemon.url}")
+        say(f"recbridge is up; its console: {daemon.url}/ (sign in with the token {daemon.token})")
         placing = asyncio.ensure_future(calls)
         pulling = asyncio.ensure_future(pull_the_plug(daemon, pulls, placing))
         stopped = asyncio.ensure_future(stop.wait())
