@@ -101,13 +101,8 @@ class Console:
     async def page(self, context: BrowserContext) -> Page:
         """A page whose complaints are heard."""
         page = await context.new_page()
-        page.on("pageerror", lambda error: self.said.append(f"{page.url}: {error}"))
-        page.on("console", lambda message: self._hear(page, message))
+        hear(page, self.said)
         return page
-
-    def _hear(self, page: Page, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.said.append(f"{page.url}: {message.text} ({message.location.get('url', '')})")
 
     async def sign_in(
         self,
@@ -145,6 +140,17 @@ class Console:
         for context in self._contexts:
             await context.close()
         await self.stop()
+
+
+def hear(page: Page, said: list[str]) -> None:
+    """Write down what a page complains of."""
+
+    def on_message(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            said.append(f"{page.url}: {message.text} ({message.location.get('url', '')})")
+
+    page.on("pageerror", lambda error: said.append(f"{page.url}: {error}"))
+    page.on("console", on_message)
 
 
 async def look(page: Page, name: str) -> None:
