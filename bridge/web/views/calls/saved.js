@@ -1,0 +1,81 @@
+/**
+ * Searches that somebody has given a name; they stay in this browser. Whom they are to reach gets the address itself.
+ * @module
+ */
+import { button, confirm, dialog, field, toast } from "../../components.js";
+import { h, replace } from "../../dom.js";
+
+const KEY = "recbridge.searches";
+
+/** @returns {Array<{name: string, query: string}>} */
+function kept() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(found) ? found.filter((one) => typeof one?.name === "string" && typeof one?.query === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+function keep(searches) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(searches));
+  } catch {
+    toast("This browser keeps nothing: share the address instead.", { bad: true });
+  }
+}
+
+/**
+ * @param {import("../../app.js").Context} context
+ * @returns {HTMLElement}
+ */
+export function savedSearches({ params, go, signal }) {
+  const place = h("div", { class: "saved" });
+
+  async function save() {
+    const name = await dialog("Save this search", (close) => {
+      const input = h("input", { type: "text", name: "name", required: true, maxlength: "60", autocomplete: "off" });
+      const submit = (event) => {
+        event.preventDefault();
+        if (input.value.trim()) close(input.value.trim());
+      };
+      return h(
+        "form",
+        { onsubmit: submit },
+        field("Name", input, { hint: "It is kept in this browser. To show it to others send them the address." }),
+        h("div", { class: "dialog-actions" }, h("button", { type: "submit", class: "button primary" }, "Save")),
+      );
+    }, { signal });
+    if (!name) return;
+    const query = new URLSearchParams(params);
+    query.delete("cursor");
+    keep([...kept().filter((one) => one.name !== name), { name, query: query.toString() }]);
+    draw();
+  }
+
+  async function remove(one) {
+    if (!(await confirm(`“${one.name}” is forgotten.`, { yes: "Forget", title: "Forget this search?", signal }))) return;
+    keep(kept().filter((other) => other.name !== one.name));
+    draw();
+  }
+
+  function draw() {
+    const searches = kept();
+    replace(
+      place,
+      searches.length > 0 && h("span", { class: "minor small" }, "Saved:"),
+      searches.map((one) =>
+        h(
+          "span",
+          { class: "saved-one" },
+          button(one.name, { kind: "plain", small: true, onclick: () => go(`/calls${one.query ? `?${one.query}` : ""}`) }),
+          button("", { icon: "close", kind: "plain", small: true, title: `Forget ${one.name}`, onclick: () => remove(one) }),
+        ),
+      ),
+      button("Save this search", { kind: "plain", small: true, icon: "plus", onclick: save }),
+    );
+  }
+
+  draw();
+  return place;
+}
