@@ -19,13 +19,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog="Exit code: 0 printed, 2 the command line is wrong.",
     )
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
+    parser.add_argument("--config", help="taken like everywhere else, not used here")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
     whole: argparse.ArgumentParser = args.parser
-    for parser in _parsers(whole):
+    for parser in parsers_of(whole):
         for action in parser._actions:  # noqa: SLF001  # argparse has no public way to its options
             if action.type is Path:
                 action.complete = shtab.DIRECTORY if action.metavar == "DIR" else shtab.FILE  # type: ignore[attr-defined]
@@ -33,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """This one, and those of all commands below it."""
+def parsers_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """This parser, and those of all commands below it."""
     yield parser
     for action in parser._actions:  # noqa: SLF001
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for below in action.choices.values():
-                yield from _parsers(below)
+                yield from parsers_of(below)

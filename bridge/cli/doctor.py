@@ -109,9 +109,9 @@ def _summary(found: Sequence[Finding]) -> str:
     return "; ".join(parts) or "all is well"
 
 
-def _coloured(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """<https://no-color.org>."""
-    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+def _coloured(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """<https://no-color.org>; None is an output that was closed."""
+    return stream is not None and stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def _lines(found: Sequence[Finding], coloured: bool) -> list[str]:

@@ -16,6 +16,7 @@ from bridge.cli import (
     doctor,
     erase,
     explain,
+    export,
     hold,
     replay,
     run,
@@ -23,6 +24,7 @@ from bridge.cli import (
     users,
     verify,
 )
+from bridge.cli.completion import parsers_of
 from bridge.cli.options import why
 from bridge.core.errors import RecbridgeError
 
@@ -35,6 +37,7 @@ _COMMANDS = (
     coverage,
     users,
     doctor,
+    export,
     hold,
     erase,
     verify,
@@ -42,6 +45,8 @@ _COMMANDS = (
     asterisk_conf,
     completion,
 )
+
+_EXIT = "Exit code: 0 done, 1 it could not be done, 2 the command line is wrong."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.register(subparsers)
+    for below in parsers_of(parser):
+        below.epilog = below.epilog or _EXIT
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Asterisk's own bytes may be no UTF-8; as JSON's own escapes they stay what they are.

@@ -239,6 +239,7 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert not doctor._coloured(Terminal(), {"NO_COLOR": "1"})
     assert not doctor._coloured(Terminal(), {"TERM": "dumb"})
     assert not doctor._coloured(StringIO(), {})
+    assert not doctor._coloured(None, {})
     lines = doctor._lines([failed("spool", "bad\x1b[2J", "mend it")], coloured=True)
     assert lines == ["\x1b[1;31mfailed \x1b[0m  spool  bad?[2J", "         -> mend it"]
 
