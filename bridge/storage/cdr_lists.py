@@ -1,6 +1,7 @@
 """Lists of finished calls as people look through them: a part of one, and how many there are of which kind.
 
-What the tallies tell is exact, however many there are; else up to COUNTED calls are counted one by one.
+What the tallies tell is exact, however many there are; else the calls themselves are counted, of which `cdr_ways.FEW`
+are looked at.
 """
 
 import sqlite3
@@ -26,17 +27,16 @@ from bridge.core.cdrs import CdrNumber, CdrOrder, KeptCdr
 from bridge.core.ids import Identity
 from bridge.storage import cdrs, hearing
 from bridge.storage.cdr_tallies import HOUR, Tallied, stretch, tag_out, tallied
-from bridge.storage.cdr_ways import ways
+from bridge.storage.cdr_ways import way_to_some, ways
 from bridge.storage.hearing import encodable, marks
 from bridge.storage.values import json_in, time_out
 
-COUNTED = 2000
 _ALL = 2**62
 
 _ROWS = f"SELECT cdrs.*, {cdrs.LISTS} FROM cdrs WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # bound
 _COLUMNS = ", direction, status, cdrs.recorded, queue"
 _USERS = """
-SELECT identity, count(DISTINCT cdr) FROM cdr_participants
+SELECT identity, count(*) FROM cdr_participants
 WHERE cdr IN (SELECT value FROM json_each(?)) AND {whom} GROUP BY identity
 """
 _TAGS = """
@@ -125,20 +125,21 @@ def _count(connection: sqlite3.Connection, search: CdrSearch) -> Count:
     return Count(told.counts(connection, over).total() + rest)
 
 
-def _calls(connection: sqlite3.Connection, search: CdrSearch, most: int | None = None) -> _Calls:
+def _calls(connection: sqlite3.Connection, search: CdrSearch) -> _Calls:
     """What is counted one by one."""
-    most = COUNTED if most is None else most
-    way = ways(connection, search, CdrOrder.START, for_counting=True)
-    sql, values = way.statement(_COLUMNS, CdrOrder.START, newest_first=True, limit=most + 1)
-    found = [_Call(*row) for row in connection.execute(sql, values)]
-    return _Calls(found[:most], len(found) <= most and not way.is_part)
+    way = way_to_some(connection, search)
+    sql, values = way.statement(_COLUMNS, CdrOrder.START, newest_first=True, limit=_ALL)
+    return _Calls([_Call(*row) for row in connection.execute(sql, values)], not way.is_part)
 
 
 def _rest(connection: sqlite3.Connection, search: CdrSearch, between: tuple[int, int]) -> Sequence[_Call]:
     """Those of less than an hour, which the tallies cannot tell."""
     since, until = (time_out(one) for one in between)
     within = replace(search, wanted=replace(search.wanted, since=since, until=until))
-    return _calls(connection, within, _ALL).calls
+    sql, values = ways(connection, within, CdrOrder.START).statement(
+        _COLUMNS, CdrOrder.START, newest_first=True, limit=_ALL
+    )
+    return [_Call(*row) for row in connection.execute(sql, values)]
 
 
 def _facets(connection: sqlite3.Connection, search: CdrSearch) -> CdrFacets:

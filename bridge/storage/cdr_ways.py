@@ -14,8 +14,11 @@ from bridge.storage.folding import folded
 from bridge.storage.hearing import Condition, encodable
 from bridge.storage.values import json_in, time_in
 
-FEW = 5000
-"""Where an index finds no more than these for a search they are looked at; else calls are, in their order."""
+FEW = 2000
+"""Where an index finds no more calls than these they are looked at; else calls are, in their order.
+
+So many are looked at where they are counted one by one.
+"""
 _MANY = 50
 """More users than these are not gone through one by one."""
 
@@ -80,25 +83,54 @@ class Ways:
         return f"{' UNION '.join(arms)} ORDER BY by {way}, number {way} LIMIT ?", [*values, limit]
 
 
-def ways(connection: sqlite3.Connection, search: CdrSearch, order: CdrOrder, *, for_counting: bool = False) -> Ways:
-    """The shortest ones. `for_counting`: a part of what is found will do where it is too much."""
+def ways(connection: sqlite3.Connection, search: CdrSearch, order: CdrOrder) -> Ways:
+    """The shortest ones to all that is looked for."""
     checks = joined(_checks(search))
-    few: list[int] | None = None
-    some: list[int] | None = None
-    for sql, values in _probes(search.wanted):
-        found = [number for (number,) in connection.execute(sql, values)]
-        if len(found) > FEW:
-            some = found[:FEW]
-        elif few is None or len(found) < len(few):
-            few = found
+    arms = _arms(search) if order is CdrOrder.START else []
+    few, _ = _few(connection, search, is_by_number=not arms)
     if few is not None:
         return Ways([_listed(few)], checks)
-    arms = _arms(search) if order is CdrOrder.START else []
-    if arms:
-        return Ways(arms, checks)
-    if some is not None and for_counting:
-        return Ways([_listed(some)], checks, is_part=True)
-    return Ways([_Arm("cdrs")], checks)
+    return Ways(arms or [_Arm("cdrs")], checks)
+
+
+def way_to_some(connection: sqlite3.Connection, search: CdrSearch) -> Ways:
+    """One to no more than FEW calls that are looked at, the newest ones where there are more."""
+    checks = joined(_checks(search))
+    arms = _arms(search)
+    few, some = _few(connection, search, is_by_number=not arms)
+    if few is not None:
+        return Ways([_listed(few)], checks)
+    if arms or some is None:
+        looked = Ways(arms or [_Arm("cdrs", _bounds(search.wanted, "cdrs.started_at"))], ("1", []))
+        if not arms and not _is_narrow(search):
+            # What is left can be asked of an index by SQLite itself.
+            looked = Ways(looked.arms, checks)
+        sql, values = looked.statement("", CdrOrder.START, newest_first=True, limit=FEW + 1)
+        some = [number for _, number in connection.execute(sql, values)]
+    return Ways([_listed(some[:FEW])], checks, is_part=len(some) > FEW)
+
+
+def _is_narrow(search: CdrSearch) -> bool:
+    """Whether what no index in the order of the starts knows has to hold."""
+    wanted = search.wanted
+    told = replace(wanted, since=None, until=None, direction=None, status=None, recorded=None, queue=None)
+    return search.visible_to is not None or told != CdrFilter() or wanted.heard_by is not None
+
+
+def _few(
+    connection: sqlite3.Connection, search: CdrSearch, *, is_by_number: bool
+) -> tuple[list[int] | None, list[int] | None]:
+    """The numbers of few calls, among which all that is looked for is; and those of the newest ones where all
+    indexes find too many."""
+    few: list[int] | None = None
+    some: list[int] | None = None
+    for sql, values, is_newest in _probes(search.wanted, is_by_number=is_by_number):
+        found = [number for (number,) in connection.execute(sql, values)]
+        if len(found) > FEW:
+            some = found if is_newest else some
+        elif few is None or len(found) < len(few):
+            few = found
+    return few, some
 
 
 def joined(conditions: Iterable[Condition]) -> Condition:
@@ -117,24 +149,32 @@ def _bounds(wanted: CdrFilter, column: str = "started_at") -> Condition:
     return joined(parts) if parts else ("1", [])
 
 
-def _probes(wanted: CdrFilter) -> Iterator[Condition]:
-    """What gives numbers of calls, with others or not, among which all that is looked for is, if there are few."""
+def _probes(wanted: CdrFilter, *, is_by_number: bool) -> Iterator[tuple[str, list[object], bool]]:
+    """What gives numbers of calls, with others or not, among which all that is looked for is, if there are few.
+
+    Each with whether it gives the newest ones first.
+    """
     bounds, since = _bounds(wanted)
     name = cdrs.found_by_phrase(folded(wanted.name))
     if name is not None:
-        yield _PHRASE, [name, FEW + 1]
+        yield _PHRASE, [name, FEW + 1], True
     text = folded(wanted.search)
     phrase = cdrs.found_by_phrase(text)
     if phrase is not None:
-        # The names of recordings are in another index.
-        named = cdrs.names_found(text, wanted.heard_by) or ("SELECT 0 WHERE 0", [])
-        yield _EITHER.format(names=named[0]), [phrase, FEW + 1, *named[1], FEW + 1]
+        named = cdrs.names_found(text, wanted.heard_by)
+        if named is None:
+            yield _PHRASE, [phrase, FEW + 1], True
+        else:
+            # The names of recordings are in another index.
+            yield _EITHER.format(names=named[0]), [phrase, FEW + 1, *named[1], FEW + 1], False
     if wanted.number is not None:
         _, known, phrase = cdrs.number_check(wanted.number)
-        if not _is_open(wanted.number) and known:
-            yield _NUMBER.format(bounds=bounds), [known[0], *since, FEW + 1, known[0], *since, FEW + 1]
-        elif phrase is not None:
-            yield _PHRASE, [phrase, FEW + 1]
+        if _is_open(wanted.number):
+            if phrase is not None:
+                yield _PHRASE, [phrase, FEW + 1], True
+        elif known and is_by_number:
+            values = [known[0], *since, FEW + 1]
+            yield _NUMBER.format(bounds=bounds), values * 2, False
     talked: list[Condition] = [
         (f"talked_s {sign} ?", [talked_s])
         for sign, talked_s in ((">=", wanted.min_talked_s), ("<=", wanted.max_talked_s))
@@ -142,7 +182,7 @@ def _probes(wanted: CdrFilter) -> Iterator[Condition]:
     ]
     if talked:
         sql, values = joined(talked)
-        yield _TALKED.format(talked=sql, bounds=bounds), [*values, *since, FEW + 1]
+        yield _TALKED.format(talked=sql, bounds=bounds), [*values, *since, FEW + 1], False
 
 
 def _is_open(number: str) -> bool:

@@ -39,6 +39,8 @@ async def connect(path: Path, busy_s: float, check_s: float) -> Opened:
         await _set_up(writer, path, busy_s)
         for reader in readers:
             await reader.execute("PRAGMA query_only = ON")
+        # Questions about finished calls come back to the same pages: 2 MB, as by default, hold hardly one of them.
+        await readers[-1].execute("PRAGMA cache_size = -32768")
     except BaseException as error:
         for connection in connections:
             await connection.close()

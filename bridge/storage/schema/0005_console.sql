@@ -79,7 +79,7 @@ CREATE INDEX cdrs_recorded ON cdrs (recorded, started_at);
 CREATE INDEX cdrs_queue ON cdrs (queue, started_at) WHERE queue <> '';
 CREATE INDEX cdrs_source ON cdrs (source_number, started_at);
 CREATE INDEX cdrs_destination ON cdrs (destination_number, started_at);
-CREATE INDEX cdrs_talked ON cdrs (talked_s);
+CREATE INDEX cdrs_talked ON cdrs (talked_s, started_at);
 
 -- How many calls began in each span of `span` hours (1, 24 or 720; `start` counts spans since 1970): all (`kind` ''), of
 -- each queue, user and tag. What is counted is `tallied`: a call's commit sets that last, when its lists are there.

@@ -106,7 +106,7 @@ export async function show(place, context) {
   const form = h(
     "form",
     { class: "search-form", role: "search", onsubmit: (event) => { event.preventDefault(); search.dispatchEvent(new Event("change")); } },
-    h("div", { class: "search-line" }, h("span", { class: "search-field" }, icon("search"), search), field("Time", period, { inline: true }), field("Sort", order, { inline: true })),
+    h("div", { class: "search-line" }, h("span", { class: "search-field" }, icon("search"), search), field("Time", period), field("Sort", order)),
     more,
     savedSearches(context),
   );

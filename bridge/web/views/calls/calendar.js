@@ -6,7 +6,7 @@ import { aborted, get } from "../../api.js";
 import { button, errorText } from "../../components.js";
 import { h, replace, setText } from "../../dom.js";
 import { counted } from "../../format.js";
-import { filtersOf, midnight, timesOf, ZONE } from "./query.js";
+import { filtersOf, midnight, periodOf, timesOf, ZONE } from "./query.js";
 
 const monthName = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
 const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
@@ -123,7 +123,7 @@ export function calendar({ params, signal }, onPick) {
       const { calls = 0, recorded = 0 } = counts.get(isoDay(at)) ?? {};
       const step = calls === 0 ? 0 : Math.max(1, Math.ceil((calls / most) * STEPS));
       const start = at.getTime();
-      const chosen = (from !== null || until !== null) && (from ?? -Infinity) <= start && start < (until ?? Infinity);
+      const chosen = periodOf(params) === "" && (from ?? -Infinity) <= start && start < (until ?? Infinity);
       const words = `${dayName.format(at)}: ${counted(calls, "call")}, ${recorded} recorded`;
       cells.push(
         h(
