@@ -45,11 +45,6 @@ RULES = f"{_RULES} WHERE id = ?"
 NEWEST_RULES = f"{_RULES} ORDER BY id DESC LIMIT 1"
 ALL_RULES = f"{_RULES} ORDER BY id"
 
-ASKED_OF_CALLS = f"""
-SELECT cdrs.id AS cdr, talk_asked.* {accounts.TALKS_OF}
-CROSS JOIN talk_asked ON talk_asked.talk_id = talks.talk_id {accounts.UP_TO}
-ORDER BY talk_asked.talk_id, asked_at
-"""
 CDR_END = "SELECT ended_at FROM cdrs WHERE id = ?"
 CDRS_NAMED = """
 SELECT id FROM cdrs WHERE call_id = CAST(?1 AS TEXT)
@@ -61,6 +56,7 @@ SELECT * FROM talks WHERE call_id = CAST(? AS TEXT)
     AND NOT EXISTS (SELECT 1 FROM cdrs WHERE cdrs.call_id = talks.call_id AND cdrs.ended_at >= talks.began_at)
 ORDER BY began_at, talk_id
 """
+# The talks that were read: their ids are a JSON list.
 SPANS_OF_TALKS = "SELECT * FROM talk_spans WHERE talk_id IN (SELECT value FROM json_each(?)) ORDER BY talk_id, number"
 ASKED_OF_TALKS = "SELECT * FROM talk_asked WHERE talk_id IN (SELECT value FROM json_each(?)) ORDER BY talk_id, asked_at"
 
@@ -162,19 +158,11 @@ def page(
     spans: Sequence[sqlite3.Row],
     asked: Sequence[sqlite3.Row],
 ) -> list[AskedCall]:
-    """Calls out of the rows of one page."""
-    numbers = [row["id"] for row in calls]
-    parts: list[dict[int, list[sqlite3.Row]]] = []
-    for some in (talks, spans, asked):
-        by_call: dict[int, list[sqlite3.Row]] = {number: [] for number in numbers}
-        for row in some:
-            if row["cdr"] in by_call:
-                by_call[row["cdr"]].append(row)
-        parts.append(by_call)
-    return [
-        AskedCall(row["id"], accounts.cdr_of(row), tuple(talks_of(*(part[row["id"]] for part in parts))))
-        for row in calls
-    ]
+    """Calls out of the rows of one page; what was kept between the reads is left out."""
+    of_calls: dict[int, list[AskedTalk]] = {}
+    for row, talk in zip(talks, talks_of(talks, spans, asked), strict=True):
+        of_calls.setdefault(row["cdr"], []).append(talk)
+    return [AskedCall(row["id"], accounts.cdr_of(row), tuple(of_calls.get(row["id"], ()))) for row in calls]
 
 
 def matches_of(rows: Iterable[sqlite3.Row]) -> Mapping[RuleId, Matches]:

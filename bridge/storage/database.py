@@ -227,9 +227,7 @@ class SqliteStore:
         if not calls:
             return []
         bounds = [value for row in (calls[0], calls[-1]) for value in (row["ended_at"], row["id"])]
-        talks = await self._read(accounts.TALKS_OF_CALLS, *bounds)
-        spans = await self._read(accounts.SPANS_OF_CALLS, *bounds)
-        return asked.page(calls, talks, spans, await self._read(asked.ASKED_OF_CALLS, *bounds))
+        return asked.page(calls, *await self._asked_talks(await self._read(accounts.TALKS_OF_CALLS, *bounds)))
 
     async def asked_call(self, number: CdrNumber) -> AskedCall | None:
         """One finished call, with its talks."""
@@ -238,17 +236,19 @@ class SqliteStore:
             return None
         ended_at = found[0]["ended_at"]
         calls = await self._read(accounts.ENDED_CALLS, ended_at, ended_at + 1, ended_at, number - 1, 1)
-        bounds = (ended_at, number, ended_at, number)
-        talks = await self._read(accounts.TALKS_OF_CALLS, *bounds)
-        spans = await self._read(accounts.SPANS_OF_CALLS, *bounds)
-        return next(iter(asked.page(calls, talks, spans, await self._read(asked.ASKED_OF_CALLS, *bounds))), None)
+        talks = await self._read(accounts.TALKS_OF_CALLS, ended_at, number, ended_at, number)
+        return next(iter(asked.page(calls, *await self._asked_talks(talks))), None)
 
     async def asked_running(self, call_id: CallId) -> Sequence[AskedTalk]:
         """The talks of a call that runs, by their beginnings."""
-        talks = await self._read(asked.TALKS_OF_RUNNING, call_id)
+        return asked.talks_of(*await self._asked_talks(await self._read(asked.TALKS_OF_RUNNING, call_id)))
+
+    async def _asked_talks(
+        self, talks: Sequence[sqlite3.Row]
+    ) -> tuple[Sequence[sqlite3.Row], Sequence[sqlite3.Row], Sequence[sqlite3.Row]]:
+        """The rows of talks, of their spans, and of what was asked of them."""
         ids = json_in([row["talk_id"] for row in talks])
-        spans = await self._read(asked.SPANS_OF_TALKS, ids)
-        return asked.talks_of(talks, spans, await self._read(asked.ASKED_OF_TALKS, ids))
+        return talks, await self._read(asked.SPANS_OF_TALKS, ids), await self._read(asked.ASKED_OF_TALKS, ids)
 
     async def cdrs_named(self, name: str) -> Sequence[CdrNumber]:
         """The finished calls that are called this, or wrote into the record that is; in order."""
