@@ -1,6 +1,7 @@
 """Rules that change while calls go on, and options of rules on real audio."""
 
 import asyncio
+import json
 import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,3 +132,51 @@ async def test_a_variable_of_the_call_decides_without_a_change_in_asterisk(netwo
         await asyncio.sleep(1)
         await call.hangup()
         assert (await daemon.journal(4))[0]["recordId"] != ""
+
+
+async def explained(daemon: Daemon, *words: str) -> Any:
+    code, said, error = await daemon.command("explain", *words, "--json")
+    assert (code, error) == (0, "")
+    return json.loads(said)
+
+
+async def test_a_call_is_explained_by_the_rules_of_then_after_a_reload_and_a_restart(
+    network: Network, tmp_path: Path
+) -> None:
+    never = 'rules:\n  - {id: 2, name: Other, record: never, when: {variable: {RULE_TEST: "*"}}}\n'
+    async with house(network, tmp_path, RULE.format(id=1, options="when: {direction: internal}")) as daemon:
+        call = await network.call("alice", "102")
+        await call.answered()
+        (running,) = (await daemon.get("/api/v1/calls"))[1]["items"]
+        channel = running["parties"][0]["channel"]
+        first = await explained(daemon, channel)
+        assert [told["answers"]["recording"] for talk in first["talks"] for told in talk["asked"]] == [[1]]
+        await reload(daemon, never)
+        await loaded(daemon, 1)
+        await call.hangup()
+        await daemon.journal(2)
+        await talk(network, "alice", "102")
+        await daemon.journal(4)
+        await daemon.stop()
+        await daemon.start()
+        await daemon.until_ready()
+        one, two = await explained(daemon, "1"), await explained(daemon, "2")
+        assert one["call"]["callId"] == first["call"]["callId"]
+        ((then,),) = (of["asked"] for of in one["talks"])
+        assert then["answers"]["recording"] == [1]
+        assert then["talk"] == first["talks"][0]["asked"][0]["talk"]
+        assert (then["talk"]["direction"], then["talk"]["dialed"]) == ("internal", "102")
+        ((now,),) = (of["asked"] for of in two["talks"])
+        assert [(rule["ruleId"], rule["failed"]["key"]) for rule in now["answers"]["rules"]] == [
+            (2, "variable.RULE_TEST")
+        ]
+        assert now["rulesSince"] > then["rulesSince"]
+        again = await explained(daemon, "1", "--rules", str(daemon.rules))
+        assert again["talks"][0]["asked"][0]["answers"]["rules"][0]["undecided"] == ["RULE_TEST"]
+        code, said, _ = await daemon.command("replay", "--since", "1h", "--rules", str(daemon.rules), "--json")
+        assert code == 0
+        (item,) = json.loads(said)["items"]
+        assert (item["cdr"], item["difference"]) == (1, "not recorded any more")
+        shown = (await daemon.get("/api/v1/rules"))[1]
+        assert [(rule["ruleId"], rule["line"]) for rule in shown["items"]] == [(2, 2)]
+        assert shown["since"] == now["rulesSince"]
