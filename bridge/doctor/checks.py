@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.core.errors import StoreError
 from bridge.doctor import asterisk, configuration, daemon, database, disk, machine, service, spool
-from bridge.doctor.findings import Finding, Ground, State, unknown
+from bridge.doctor.findings import AS_ROOT, Finding, Ground, State, unknown
 from bridge.doctor.threads import aside
 from bridge.storage.figures import Figures, figures
 
@@ -192,6 +192,8 @@ async def _made(codes: Sequence[str], look: Awaitable[Sequence[Finding]], deadli
     except TimeoutError:
         words, remedy = f"it took longer than {deadline_s:g} s", "give it longer: `recbridge doctor --deadline 300`"
         return [unknown(code, words, remedy) for code in codes]
+    except PermissionError as error:
+        return [unknown(code, f"{error.filename}: {error.strerror}", AS_ROOT) for code in codes]
     except Exception as error:  # one check that is broken must not hide the others
         return [unknown(code, f"the check failed: {type(error).__name__}: {error}") for code in codes]
 

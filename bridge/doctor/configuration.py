@@ -6,10 +6,11 @@ from pathlib import Path
 
 from bridge.config import ConfigFile, look_into
 from bridge.core.errors import BadInputError, Problem
-from bridge.doctor.findings import Finding, Ground, failed, ok, unknown, warning
+from bridge.doctor.findings import AS_ROOT, Finding, Ground, failed, ok, unknown, warning
 from bridge.files import read_rules, read_users
 
 CONFIGURATION, RULES, SECRETS = "configuration", "rules", "configuration-rights"
+_UNREAD = "cannot be read"
 _CHECK = "`recbridge check` names every mistake with its place"
 
 
@@ -17,7 +18,9 @@ def look_at_file(path: Path) -> tuple[ConfigFile, Finding]:
     """What is in it, and how it is."""
     file = look_into(path)
     if file.config is None:
-        return file, failed(CONFIGURATION, _first(file.problems), _CHECK, problems=len(file.problems))
+        unread = file.problems[0].message.startswith(_UNREAD)
+        remedy = f"name another with --config, or {AS_ROOT}" if unread else _CHECK
+        return file, failed(CONFIGURATION, _first(file.problems), remedy, problems=len(file.problems))
     if file.warnings:
         return file, warning(CONFIGURATION, _first(file.warnings), f"set it in {path}, then restart recbridge")
     return file, ok(CONFIGURATION, f"{path} is right")
@@ -63,5 +66,7 @@ def _rights(path: Path) -> Finding:
 def _first(problems: Sequence[Problem]) -> str:
     """By its place and without the words, which can quote a user's name or number; how many more there are."""
     first, more = problems[0], len(problems) - 1
+    if first.message.startswith(_UNREAD):
+        return f"{first.file} {first.message.partition(';')[0]}" + (f", and {more} more mistakes" if more else "")
     place = f"{first.file}:{first.line}:{first.column}"
     return f"there is a mistake at {place}" + (f", and {more} more" if more else "")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.core.errors import StoreError
 from bridge.core.space import in_words
-from bridge.doctor.findings import Finding, Ground, State, failed, milliseconds, ok, unknown, warning
+from bridge.doctor.findings import AS_ROOT, Finding, Ground, State, failed, milliseconds, ok, unknown, warning
 from bridge.lock import is_taken
 from bridge.storage.examination import damage
 from bridge.storage.figures import Backlog, Figures
@@ -75,7 +75,7 @@ def beside(ground: Ground) -> Sequence[Finding]:
         there = sorted(path.parent.iterdir())
     except OSError as error:
         why = f"{path.parent}: {error.strerror}"
-        return [unknown(code, why, "run it as root or as recbridge") for code in ("database-wal", "backups")]
+        return [unknown(code, why, AS_ROOT) for code in ("database-wal", "backups")]
     sizes = {one.name: one.lstat() for one in there if one.name.startswith(path.name)}
     wal = sizes[f"{path.name}-wal"].st_size if f"{path.name}-wal" in sizes else 0
     words = f"its -wal has {in_words(wal)}"
@@ -171,7 +171,7 @@ def intents(ground: Ground) -> Finding:
     except FileNotFoundError:
         return ok("intents", "no changes wait beside the database")
     except OSError as error:
-        return unknown("intents", f"{file}: {error.strerror}", "run it as root or as recbridge")
+        return unknown("intents", f"{file}: {error.strerror}", AS_ROOT)
     since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     if not waits or (is_taken(path) and ground.clock() - since < _LATE):
         return ok("intents", "no changes wait beside the database")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from bridge.config import Config
 
+AS_ROOT = "run it as root or as recbridge"
+"""The remedy where rights are missing to look."""
+
 Value = str | int | float | bool | None | Sequence[object] | Mapping[str, object]
 
 

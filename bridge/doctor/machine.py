@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from bridge.core.space import in_words
-from bridge.doctor.findings import Finding, Ground, failed, ok, unknown, warning
+from bridge.doctor.findings import AS_ROOT, Finding, Ground, failed, ok, unknown, warning
 
 _UNSYNCHRONISED = 0x0040  # STA_UNSYNC of <sys/timex.h>
 _TIMEX_BYTES = 512
@@ -104,7 +104,7 @@ def exports(ground: Ground, count: int | None) -> Finding:
     except FileNotFoundError:
         return ok("exports", f"none were made{known}")
     except OSError as error:
-        return unknown("exports", f"{error.filename}: {error.strerror}", "run it as root or as recbridge")
+        return unknown("exports", f"{error.filename}: {error.strerror}", AS_ROOT)
     words = f"{len(sizes)} files, {in_words(sum(sizes))}{known}"
     values = {"files": len(sizes), "bytes": sum(sizes)}
     if mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
@@ -218,6 +219,42 @@ async def test_a_certificate_that_ends_soon_is_told(config: Path, certified: ssl
     (found,) = json.loads(capsys.readouterr().out)["checks"]
     assert found["state"] == "warning"
     assert found["values"]["endsAt"] > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_who_may_not_look_is_told_what_it_could_not_see(config: Path) -> None:
+    asyncio.run(_make(config))
+    (config.parent / "closed").mkdir(mode=0o700)
+    (config.parent / "recbridge.db").rename(config.parent / "closed" / "recbridge.db")
+    config.write_text(config.read_text().replace("/recbridge.db", "/closed/recbridge.db"))
+    for folder in (config.parent, *config.parent.parents[:2]):
+        folder.chmod(0o755)
+    codes = ("database", "backups", "holds")
+    found = as_nobody("doctor", "--config", str(config), "--json", *(w for code in codes for w in ("--only", code)))
+    checks = json.loads(found)["checks"]
+    assert {(one["state"], one["remedy"]) for one in checks} == {("unknown", "run it as root or as recbridge")}
+    config.chmod(0o600)
+    assert "cannot be read: Permission denied" in as_nobody(
+        "doctor", "--config", str(config), "--only", "configuration"
+    )
+
+
+async def _make(config: Path) -> None:
+    async with opened(config):
+        pass
+
+
+def as_nobody(*words: str) -> str:
+    program = (
+        "import bridge.cli.main, concurrent.futures.thread, os, sys; os.setgroups([]); os.setgid(65534); "
+        "os.setuid(65534); sys.exit(bridge.cli.main.main())"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=root, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    return done.stdout
 
 
 def test_the_list_has_every_code_and_an_unknown_one_is_refused(capsys: Capture) -> None:
