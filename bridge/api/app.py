@@ -61,8 +61,9 @@ OPERATIONS = (
     *cdr.OPERATIONS,
     *holds.OPERATIONS,
     *rules.OPERATIONS,
+    *console.OPERATIONS,
 )
-"""Our own paths, and those of pascom, PITEL and Wazo."""
+"""Our own paths, the console's, and those of pascom, PITEL and Wazo."""
 
 
 def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metrics | None = None) -> web.Application:
@@ -84,7 +85,6 @@ def create_app(deps: Dependencies, *, keepalive_s: float = 15.0, metrics: Metric
     app.on_shutdown.append(_end_streams)
     operations.add_routes(app.router, OPERATIONS)
     wazo.add_routes(app.router)
-    console.add_routes(app.router)
     app.router.add_route("*", r"/{rest:[\s\S]*}", requests.nothing_here, expect_handler=requests.expected)
     return app
 

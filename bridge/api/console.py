@@ -12,7 +12,7 @@ from pathlib import PurePath
 from aiohttp import web
 
 from bridge.api.answers import NotFoundError
-from bridge.api.requests import expected
+from bridge.api.operations import MediaType, Operation
 
 PATHS = (
     "/",
@@ -101,8 +101,18 @@ async def file(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def add_routes(router: web.UrlDispatcher) -> None:
-    """The page and its files."""
-    for path in PATHS:
-        router.add_get(path, page, expect_handler=expected)
-    router.add_get("/web/{path:.+}", file, expect_handler=expected)
+OPERATIONS = (
+    *(
+        Operation("GET", path, page, "The console's page", {200: MediaType("text/html")}, public=True, group="console")
+        for path in PATHS
+    ),
+    Operation(
+        "GET",
+        "/web/{path:.+}",
+        file,
+        "A file of the console",
+        {200: MediaType(*sorted({kind.partition(";")[0] for kind in _TYPES.values()})), 304: None},
+        public=True,
+        group="console",
+    ),
+)

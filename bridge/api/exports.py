@@ -14,7 +14,7 @@ from bridge.api.auth import Access
 from bridge.api.cdr_queries import CdrFields, search_of
 from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
-from bridge.api.validation import Fields, Nothing, Whole, body_of, query_of
+from bridge.api.validation import WHOLE, Fields, Nothing, body_of, query_of
 from bridge.api.wazo.kinds import EMAIL
 from bridge.core.access import Reader, Scope
 from bridge.core.cdrs import CdrNumber, CdrQuery
@@ -29,7 +29,7 @@ _LINK = "/exports?id={}"
 """The console's page: a link out of a mail brings no cookie, but that page asks with one."""
 _ASK_AGAIN_S = 60
 
-CdrNumbers = Annotated[list[Annotated[Whole, Field(ge=1, le=2**63 - 1)]], Field(min_length=1, max_length=5000)]
+CdrNumbers = Annotated[list[Annotated[int, Field(ge=1, le=2**63 - 1), WHOLE]], Field(min_length=1, max_length=5000)]
 
 
 def _as_in_a_query(value: object) -> object:

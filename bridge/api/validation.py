@@ -1,7 +1,7 @@
 """Queries and bodies, checked by models; whatever a model does not name is refused."""
 
 import asyncio
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 from aiohttp import http_exceptions, web
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -33,8 +33,8 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number of a body: to JSON, 1.0 is one."""
+WHOLE = BeforeValidator(_whole)
+"""Of a body's whole number, behind its bounds: to JSON, 1.0 is one."""
 
 
 class Nothing(Fields):
