@@ -89,6 +89,7 @@ async def _logged_in(ground: Ground, manager: AmiManager, booted: asyncio.Event)
         version = (await manager.action("CoreSettings", {}, _ACTION_S, must_succeed=False)).header("AsteriskVersion")
         user = await asked_for(manager, "manager.conf", config.asterisk.username, _ACTION_S)
         features = await asked_for(manager, "features.conf", "", _ACTION_S)
+        dynamic = await manager.action("Getvar", {"Variable": "DYNAMIC_FEATURES"}, _ACTION_S, must_succeed=False)
         modules = await _modules(ground, manager)
         try:
             async with asyncio.timeout(_BOOTED_S):
@@ -102,7 +103,12 @@ async def _logged_in(ground: Ground, manager: AmiManager, booted: asyncio.Event)
             read_finding(user, booted.is_set(), dtmf=config.dtmf),
             version_finding(version),
             modules,
-            features_finding(known(features, "features.conf", "", here=here), major_of(version), dtmf=config.dtmf),
+            features_finding(
+                known(features, "features.conf", "", here=here),
+                major_of(version),
+                dynamic.header("Value") if dynamic.success else None,
+                dtmf=config.dtmf,
+            ),
             with_clock,
         ]
     except AsteriskError as error:

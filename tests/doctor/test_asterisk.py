@@ -113,6 +113,20 @@ async def test_an_automixmon_on_our_keys_is_found(faulty: Network, tmp_path: Pat
     assert "module reload features" in features.remedy
 
 
+async def test_of_our_own_keys_it_is_said_what_atxferthreeway_has_and_where_no_call_has_them(
+    keys_network: Network, tmp_path: Path
+) -> None:
+    features = one(await looked(tmp_path, keys_network.pbx_ami_port), "asterisk-features")
+    assert features.values["conflicts"] == ["atxferthreeway"], "it has *3 if nothing is said"
+    assert "DYNAMIC_FEATURES" not in features.words
+    keys_network.cli("dialplan set global DYNAMIC_FEATURES other")
+    try:
+        features = one(await looked(tmp_path, keys_network.pbx_ami_port), "asterisk-features")
+        assert "the global one is other" in features.words
+    finally:
+        keys_network.cli("dialplan set global DYNAMIC_FEATURES recbridge")
+
+
 async def test_a_module_that_is_not_loaded_is_named_with_how_to_load_it(faulty: Network, tmp_path: Path) -> None:
     faulty.cli("module unload app_mixmonitor.so")
     faulty.cli("module unload func_periodic_hook.so")
