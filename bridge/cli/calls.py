@@ -1,4 +1,4 @@
-"""`recbridge calls`: the calls that go on now, as the running daemon sees them."""
+"""`recbridge calls`: the calls that go on now, as the running daemon sees them; with a filter finished ones."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from bridge import tokens
+from bridge.cli.call_filters import add_filter_options, filter_of
 from bridge.cli.database import keep_token
 from bridge.cli.options import add_config_option, add_json_option, config_path
 from bridge.config import Config, load_config
@@ -23,6 +24,7 @@ from bridge.core.ids import Identity
 TOKEN_VARIABLE = "RECBRIDGE_TOKEN"  # noqa: S105  # the name of a variable
 
 _DEADLINE_S = 10
+_LIMIT = 100
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where it listens, not where we do
 
 
@@ -30,19 +32,49 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command."""
     parser = subparsers.add_parser(
         "calls",
-        help="show the calls that go on now",
+        help="show the calls that go on now, or finished ones",
         description="Asks the running daemon for the calls that go on now: who with whom, and what each rule does; and "
-        "says where it is not ready to record. "
-        "Without a token it makes itself one for a minute, which needs the right to write the database.",
+        "says where it is not ready to record. With --finished, or with anything that says which calls, it lists "
+        "finished calls instead, newest first. "
+        "Without a token it makes itself one for some minutes, which needs the right to write the database.",
+        epilog="Exit codes: 0: it is said, also where there are none; 1: it could not be asked; 2: wrong options.",
     )
     add_config_option(parser)
     add_json_option(parser)
     parser.add_argument("--token", help=f"the API token (default: {TOKEN_VARIABLE} in the environment)")
-    parser.set_defaults(func=run)
+    finished = parser.add_argument_group("finished calls")
+    finished.add_argument("--finished", action="store_true", help="finished calls, also without a filter")
+    add_filter_options(finished)
+    recorded = finished.add_mutually_exclusive_group()
+    words = "those with a recording, also one that was deleted"
+    recorded.add_argument("--recorded", action="store_const", const=True, help=words)
+    without = "those without one"
+    recorded.add_argument("--not-recorded", dest="recorded", action="store_const", const=False, help=without)
+    finished.add_argument("--limit", type=_limit, metavar="N", help=f"so many at most (default: {_LIMIT})")
+    finished.add_argument("--csv", action="store_true", help="all that is found as CSV")
+    parser.set_defaults(func=run, error=parser.error)
+
+
+def _limit(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it should be 1 or more")
+    return number
+
+
+def _is_finished(args: argparse.Namespace) -> bool:
+    return args.finished or args.csv or args.limit is not None or args.recorded is not None or bool(filter_of(args))
 
 
 def run(args: argparse.Namespace) -> int:
     """Show them. Raises RecbridgeError with one line where that cannot be."""
+    if args.csv and args.json:
+        args.error("--csv or --json: one of these")
+    if _is_finished(args):
+        from bridge.cli import finished_calls  # noqa: PLC0415  # it asks by what is below
+
+        args.limit = args.limit or _LIMIT
+        return finished_calls.run(args)
     config = load_config(config_path(args))
     items, not_ready = asyncio.run(_ask(config, args.token or os.environ.get(TOKEN_VARIABLE)))
     for reason in not_ready:

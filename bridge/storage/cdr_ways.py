@@ -14,7 +14,7 @@ from bridge.storage.folding import folded
 from bridge.storage.hearing import Condition, encodable
 from bridge.storage.values import json_in, time_in
 
-FEW = 2000
+FEW = 1000
 """Where an index finds no more calls than these they are looked at; else calls are, in their order.
 
 So many are looked at where they are counted one by one.

@@ -62,7 +62,8 @@ async def test_each_order_goes_through_all_calls(house: House, client: Client, o
     for number in (1, 2, 3):
         await ended(house, number, BOB)
     root = await house.token(ROOT, Role.ADMIN)
-    found, cursor = [], ""
+    found: list[int] = []
+    cursor: str | None = ""
     while cursor is not None:
         body = await asked(client, root, f"?limit=1&order={order}" + (f"&cursor={cursor}" if cursor else ""))
         found += ids(body)

@@ -7,11 +7,14 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tests.bench import first_word, report
+from tests.bench import calls_view, first_word, report
 from tests.network.asterisk import AsteriskError
 from tests.network.chroot import NoAsteriskError
 
-BENCHMARKS: dict[str, Callable[[int], Awaitable[report.Result]]] = {"first_word": first_word.run}
+BENCHMARKS: dict[str, Callable[[int], Awaitable[report.Result]]] = {
+    "calls_view": calls_view.run,
+    "first_word": first_word.run,
+}
 
 
 async def run(names: list[str], rounds: int) -> None:
