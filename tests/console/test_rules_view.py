@@ -10,11 +10,13 @@ from playwright.async_api import Page, expect
 from bridge.core.access import Role
 from bridge.core.asked import kept_rules
 from bridge.core.errors import Problem
+from bridge.core.ids import Identity
 from bridge.core.rules import parse_rules
 from bridge.core.rules_in_force import RulesInForce
 from bridge.core.store import PutAsked, PutRules
-from tests.api.house import ALICE, BOB
+from tests.api.house import ALICE, BOB, ROOT, House
 from tests.console.console import DESKTOP, PHONE, Console, Scheme, look, scrolls_sideways, serious_faults
+from tests.console.heard import NUMBER, heard_call
 from tests.core.diary import FILE, SALES, USERS, Diary
 from tests.core.pbx import Pbx
 from tests.core.scene import directory
@@ -94,8 +96,18 @@ async def test_a_link_asks_why_and_the_rules_of_then_answer(console: Console) ->
     await expect(rules.nth(2)).to_contain_text("variable.PRIVATE is not there, not *")
     await expect(page.locator(".why-had")).to_contain_text("sales")
     await expect(page.get_by_text("What held: rule 1: to record for 1 h 1 min")).to_be_visible()
-    await page.get_by_role("link", name="The call").click()
-    await expect(page).to_have_url(re.compile("/calls/1$"))
+    await expect(page.get_by_role("link", name="The call")).to_have_attribute("href", "/calls/1")
+
+
+@pytest.mark.parametrize(("identity", "role", "links"), [(ROOT, Role.ADMIN, 1), (BOB, Role.USER, 0)])
+async def test_the_view_of_a_call_leads_admins_to_why(
+    console: Console, house: House, identity: Identity, role: Role, links: int
+) -> None:
+    call = await heard_call(house)
+    context = await console.context()
+    await console.sign_in(context, identity, role)
+    page = await call.shown(await console.page(context))
+    await expect(page.locator(f'.facts a[href="/rules?call={NUMBER}"]')).to_have_count(links)
 
 
 async def test_a_call_is_pasted_or_picked(console: Console) -> None:

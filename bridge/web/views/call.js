@@ -45,7 +45,7 @@ export async function show(place, context) {
   replace(
     place,
     h("p", { class: "back-link" }, h("a", { href: "/calls" }, "Calls")),
-    head(model),
+    head(model, { mayAsk: session.role === "admin" }),
     h("div", { class: "call" },
       h("div", { class: "main" },
         mayPlay ? playerPlace : noPlayer(model, may("play")),

@@ -18,9 +18,10 @@ const MOST_NOTE = 4000;
 /**
  * Who with whom, when, how long, and whether it is recorded.
  * @param {Model} model
+ * @param {{mayAsk: boolean}} options `mayAsk`: a link to what the rules said of it
  * @returns {HTMLElement}
  */
-export function head(model) {
+export function head(model, { mayAsk }) {
   const { call } = model;
   const [from, to] = [person(call.source), person(call.destination)];
   const status = STATES[call.status];
@@ -36,7 +37,7 @@ export function head(model) {
       recordedBadge(model)),
     facts([
       ["Talked", call.talkedS > 0 ? duration(call.talkedS) : "nobody talked"],
-      ["Recorded", recordedWords(model)],
+      ["Recorded", [recordedWords(model), mayAsk && [" · ", h("a", { href: `/rules?call=${call.id}` }, "Why?")]]],
       call.answeredAt !== null && ["Answered", `${time(call.answeredAt)}, after ${duration((call.answeredAt - call.startedAt) / 1000)}`],
       call.queue && ["Queue", call.queue],
       call.dialed && ["Dialled", call.dialed],
