@@ -33,7 +33,8 @@ class Day:
         self.now = at
         self.store = MemoryStore()
         self.said = said
-        self.books = Books(self.store, MemoryCoverages(self.store), said, lambda: self.now, zone=BERLIN, sleep=self.sleep)
+        self.coverages = MemoryCoverages(self.store)
+        self.books = Books(self.store, self.coverages, said, lambda: self.now, zone=BERLIN, sleep=self.sleep)
         self.until = at
         self.reached = asyncio.Event()
 
@@ -103,6 +104,22 @@ async def test_a_database_that_cannot_be_read_puts_it_off_and_nothing_is_lost(tm
     day.store.broken = None
     (line,) = await day.run(EVENING + timedelta(minutes=40))
     assert (line["event"], day.books.totals.all.calls) == ("coverage", 1)
+
+
+async def test_what_was_there_before_is_added_up_bit_by_bit_the_last_calls_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.books._OLD_AT_ONCE", 4)
+    day = Day(tmp_path / "said")
+    for number in range(1, 11):
+        await day.call(number, EVENING - timedelta(days=40 - 3 * number), Reason.NEVER)
+    await day.books.look_back()
+    some = sorted(day.coverages.kept)
+    assert 4 <= len(some) < 10
+    assert some == list(range(11 - len(some), 11))
+    for _ in range(3):
+        await day.books.look_back()
+    assert sorted(day.coverages.kept) == list(range(1, 11))
 
 
 async def test_when_a_run_was_last_there_is_its_last_fact_or_its_last_note(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path, why
+from bridge.cli.tables import table
 from bridge.cli.targets import TIME_WORDS, parse_when
 from bridge.config import Config, load_config
 from bridge.core.accounts import FAULTS, Reason
@@ -37,6 +38,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add_json_option(parser)
     parser.add_argument("--from", dest="since", type=parse_when, metavar="TIME", help="default: a day before --until")
     parser.add_argument("--until", type=parse_when, metavar="TIME", help="ends before that (default: now)")
+    parser.add_argument("--by", choices=("day", "rule"), help="sums by one of them alone (default: each day by rule)")
     parser.set_defaults(func=run)
 
 
@@ -87,12 +89,13 @@ def _run(args: argparse.Namespace) -> int:
             "until": epoch_ms(until),
             "total": report.totals.all.calls,
             "totals": totals_item(report.totals),
+            "days": [{"day": day.isoformat(), **totals_item(one)} for day, one in sorted(report.days.items())],
             "items": items,
         }
         print(json.dumps(said, ensure_ascii=False, indent=2))
     elif report.totals.all.calls:
         # A caller chooses its number: nothing of it may steer the terminal.
-        for line in lines(report):
+        for line in lines(report, args.by):
             print("".join(char if char.isprintable() else "?" for char in line))
     else:
         print("no calls ended in that time", file=sys.stderr)
@@ -105,14 +108,9 @@ async def _read(config: Config, report: Report, take: Callable[[Numbered], None]
             take(numbered)
 
 
-def lines(report: Report) -> Iterator[str]:
-    """The table, and below it each call with its reasons."""
-    rows: list[tuple[str, ...]] = [("DAY", "RULE", "CALLS", "TALKED", "RECORDED", "MISSING")]
-    for day, tally in sorted(report.days.items()):
-        rows.append(_row(day.isoformat(), "all", tally.all))
-        for rule_id, sums in sorted(tally.by_rule.items(), key=lambda item: -1 if item[0] is None else item[0]):
-            rows.append(_row("", _rule(rule_id), sums))
-    yield from _aligned(rows)
+def lines(report: Report, by: str | None = None) -> Iterator[str]:
+    """The table, by day and rule or by one of them, and below it each call with its reasons."""
+    yield from table(*_sums(report, by))
     if not report.faulty:
         return
     yield ""
@@ -130,8 +128,28 @@ def lines(report: Report) -> Iterator[str]:
     yield "The log says what happened then; `recbridge explain` which rules hold for such a call."
 
 
-def _row(day: str, rule: str, sums: Sums) -> tuple[str, ...]:
-    return day, rule, str(sums.calls), _clock(sums.talked_s), _clock(sums.recorded_s), _words(sums.reasons)
+def _sums(report: Report, by: str | None) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The heads, and the rows."""
+    values = ("CALLS", "TALKED", "RECORDED", "MISSING")
+    if by == "rule":
+        rules = [(_rule(rule_id), *_row(sums)) for rule_id, sums in _by_rule(report.totals)]
+        return ("RULE", *values), [("all", *_row(report.totals.all)), *rules]
+    days = sorted(report.days.items())
+    if by == "day":
+        return ("DAY", *values), [(day.isoformat(), *_row(tally.all)) for day, tally in days]
+    rows: list[tuple[str, ...]] = []
+    for day, tally in days:
+        rows.append((day.isoformat(), "all", *_row(tally.all)))
+        rows += [("", _rule(rule_id), *_row(sums)) for rule_id, sums in _by_rule(tally)]
+    return ("DAY", "RULE", *values), rows
+
+
+def _by_rule(tally: Tally) -> list[tuple[RuleId | None, Sums]]:
+    return sorted(tally.by_rule.items(), key=lambda item: -1 if item[0] is None else item[0])
+
+
+def _row(sums: Sums) -> tuple[str, ...]:
+    return str(sums.calls), _clock(sums.talked_s), _clock(sums.recorded_s), _words(sums.reasons)
 
 
 def _rule(rule_id: RuleId | None) -> str:
@@ -149,9 +167,3 @@ def _words(reasons: Mapping[Reason, float]) -> str:
 
 def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -79,6 +79,22 @@ def test_what_was_recorded_stands_by_day_and_rule(config: Path, capsys: pytest.C
     ]
 
 
+def test_sums_are_by_day_or_by_rule_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(config, *call(1, 60, (1, None), file_s=60), *call(2, 100, (7, Reason.NEVER)))
+    assert main(["coverage", *TIME, "--by", "day"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["DAY", "CALLS", "TALKED", "RECORDED", "MISSING"],
+        ["2026-03-02", "2", "0:02:40", "0:01:00", "never", "0:01:40"],
+    ]
+    assert main(["coverage", *TIME, "--by", "rule"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["RULE", "CALLS", "TALKED", "RECORDED", "MISSING"],
+        ["all", "2", "0:02:40", "0:01:00", "never", "0:01:40"],
+        ["1", "1", "0:01:00", "0:01:00"],
+        ["7", "1", "0:01:40", "0:00:00", "never", "0:01:40"],
+    ]
+
+
 def test_what_should_not_be_missing_is_named_and_is_the_exit_status(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +120,8 @@ def test_programs_get_the_answer_of_the_api(config: Path, capsys: pytest.Capture
     keep(config, *call(1, 60, (1, None), file_s=50))
     assert main(["coverage", *TIME, "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
-    assert set(said) == {"from", "until", "total", "totals", "items"}
+    assert set(said) == {"from", "until", "total", "totals", "days", "items"}
+    assert said["days"] == [{"day": "2026-03-02", **said["totals"]}]
     (item,) = said["items"]
     assert item["rules"] == [
         {"ruleId": 1, "talkedS": 60.0, "recordedS": 50.0, "reasons": {"unknown": 10.0}, "sections": 1}

@@ -133,6 +133,21 @@ async def test_an_export_of_chosen_calls_is_asked_for(console: Console) -> None:
     assert kept.email == "alice@example.com"
 
 
+async def test_what_a_search_finds_is_counted_and_asked_for(console: Console) -> None:
+    """The address is what Calls links to."""
+    await office_of(console).call(recorded(1))
+    page = await console.open("/exports?new=&number=822&minS=1", ALICE, Role.USER, [Scope.EXPORT])
+    await expect(page.get_by_text("1 call with a recording fits")).to_be_visible()
+    await page.get_by_label("Direction").select_option("inbound")
+    await expect(page.get_by_text("0 calls with a recording fit")).to_be_visible()
+    await page.get_by_label("Direction").select_option("internal")
+    await page.get_by_label("From").fill("2026-08-01T00:00")
+    await expect(page.get_by_text("1 call with a recording fits")).to_be_visible()
+    await page.get_by_role("button", name="Make the export").click()
+    await expect(page.get_by_role("listitem").filter(has_text="1 recording")).to_contain_text("waiting")
+    assert [number for number, _ in exports_of(console).asked[-1]] == [1]
+
+
 async def test_what_cannot_be_exported_says_why(console: Console) -> None:
     console.expected.append("409")
     page = await console.open("/exports?new=&cdrs=9", ALICE, Role.USER, [Scope.EXPORT])
