@@ -12,6 +12,7 @@ from bridge.doctor.findings import AS_ROOT, Finding, Ground, State, failed, mill
 from bridge.lock import is_taken
 from bridge.storage.examination import damage
 from bridge.storage.figures import Backlog, Figures
+from bridge.storage.intents import any_left
 
 _WAL_BYTES = 256 * 2**20
 _OLD = timedelta(days=30)
@@ -166,13 +167,12 @@ def intents(ground: Ground) -> Finding:
     path = ground.config.database
     file = path.with_name(f"{path.name}.intents")
     try:
-        with file.open("rb") as opened:
-            waits = any(opened.read(64).strip(b"\0 \n"))
+        waits = any_left(file)
+        since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     except FileNotFoundError:
         return ok("intents", "no changes wait beside the database")
     except OSError as error:
         return unknown("intents", f"{file}: {error.strerror}", AS_ROOT)
-    since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     if not waits or (is_taken(path) and ground.clock() - since < _LATE):
         return ok("intents", "no changes wait beside the database")
     remedy = "never delete it: the next start takes it in: `systemctl restart recbridge`"

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 RESERVED_BYTES = 4 << 20
 _FIRST_LINE = b"recbridge intents 1\n"
+_BLOCK_BYTES = 1 << 16
 _HEAD_BYTES = 18
 """`0000012c 1b2f3c4d ` before the JSON."""
 _LONGEST_BYTES = 64 << 20
@@ -54,6 +55,15 @@ def intent_of(text: bytes) -> Intent | None:
         return Intent(Mark(value["run"], value["number"]), changes)
     except (ValueError, TypeError, LookupError, AttributeError):
         return None
+
+
+def any_left(path: Path) -> bool:
+    """Whether a file has intents, or what cannot be read; changes nothing. Raises OSError."""
+    with path.open("rb") as file:
+        first = file.read(len(_FIRST_LINE))
+        return bool(first.strip(b"\0") and first != _FIRST_LINE) or any(
+            block.strip(b"\0") for block in iter(lambda: file.read(_BLOCK_BYTES), b"")
+        )
 
 
 def _as_now(name: str, change: dict[str, Any]) -> dict[str, Any]:

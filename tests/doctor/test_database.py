@@ -15,13 +15,14 @@ from bridge.core.ids import FactNumber, Identity
 from bridge.core.mails import Mail
 from bridge.core.records import SectionState
 from bridge.core.retention import Hold, Keeping, Target
-from bridge.core.store import PutHold
+from bridge.core.store import AppendFact, Intent, Mark, PutHold
 from bridge.core.webhook_store import AddDeliveries, PutWebhook
 from bridge.core.webhooks import Delivery, DeliveryKey, FormatName, Webhook, WebhookId
 from bridge.doctor import database
 from bridge.doctor.findings import State
 from bridge.storage.database import SqliteStore
 from bridge.storage.figures import Figures, figures
+from bridge.storage.intents import IntentsFile
 from bridge.storage.mails import putting
 from bridge.storage.webhooks import SqliteWebhooks
 from tests.doctor.ground import ground, now, one
@@ -155,8 +156,10 @@ def test_what_lies_beside_the_database(tmp_path: Path) -> None:
 def test_changes_that_wait_without_a_daemon_are_told(tmp_path: Path) -> None:
     place, intents = ground(tmp_path), tmp_path / "recbridge.db.intents"
     assert database.intents(place).state is State.OK
-    intents.write_bytes(bytes(4096))  # room that is taken in advance
-    assert database.intents(place).state is State.OK
-    intents.write_bytes(b"0000000a 1234abcd {}\n")
+    kept_there = IntentsFile(intents, now)
+    kept_there.append([])
+    assert database.intents(place).state is State.OK, "room that is taken in advance, and the format's name"
+    kept_there.append([Intent(Mark(1, 1), (AppendFact(kept.fact()),))])
+    kept_there.close()
     found = database.intents(place)
     assert (found.state, "systemctl restart" in found.remedy) == (State.WARNING, True)
