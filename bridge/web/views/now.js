@@ -340,7 +340,7 @@ function update(element, call) {
 /** @param {Call} call how long it took until somebody talked */
 function waited(call) {
   const s = (call.talkingSince - call.startedAt) / 1000;
-  return s >= 10 ? `after ${longDuration(s)}` : "";
+  return s >= 10 ? `waited ${longDuration(s)}` : "";
 }
 
 function updateParty(item, party) {
