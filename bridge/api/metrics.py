@@ -125,20 +125,6 @@ OPERATIONS = (
         {200: MediaType("text/plain")},
         errors=(403,),
         public=True,
-        security=("bearer", "token", "session"),
-    ),
-)
-
-
-OPERATIONS = (
-    Operation(
-        "GET",
-        "/metrics",
-        metrics,
-        "Numbers for Prometheus",
-        {200: MediaType("text/plain")},
-        errors=(403,),
-        public=True,
         security=("", "bearer", "token", "session"),
     ),
 )
