@@ -6,6 +6,7 @@ call. Elsewhere go those that hold a number or name of the person; what it has w
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from bridge.core.erasure import Person
 from bridge.core.erasure_of_notes import holds, without_in_party
@@ -29,10 +30,10 @@ _END_NOTE = "DELETE FROM cdr_notes WHERE id = CAST(:id AS TEXT)"
 _END_TAG = "DELETE FROM cdr_tags WHERE cdr = :cdr AND tag = CAST(:tag AS TEXT) AND source = 'user'"
 _FORGET_AUTHOR = "UPDATE cdr_notes SET by = '' WHERE by = CAST(:identity AS TEXT)"
 _FORGET_TAGGER = "UPDATE cdr_tags SET by = '' WHERE by = CAST(:identity AS TEXT) AND source = 'user'"
-_TAG_FACTS = """
-SELECT number FROM facts JOIN fact_personal ON fact = number
-WHERE call_id = CAST(? AS TEXT) AND kind IN ('call.tagged', 'call.untagged')
-    AND fact_personal.name = 'tag' AND value = CAST(? AS TEXT)
+# Also of tags that were taken off again.
+_ALL_TAG_FACTS = """
+SELECT number, call_id, value AS text FROM facts JOIN fact_personal ON fact = number
+WHERE kind IN ('call.tagged', 'call.untagged') AND fact_personal.name = 'tag' AND value IS NOT NULL ORDER BY number
 """
 
 Statements = list[tuple[str, Sequence[Row]]]
@@ -57,32 +58,33 @@ async def erasing_from_calls(store: SqliteStore, cdrs: Sequence[int], person: Pe
     return [(REWRITE_PARTY, found), (_END_NOTES, those), (_END_TAGS, those)]
 
 
-async def naming(store: SqliteStore, person: Person) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
-    """Notes and people's tags of any calls that hold the person. Raises StoreError."""
-    notes = [row for row in await store.select(_ALL_NOTES) if holds(row["text"], person)]
-    tags = [row for row in await store.select(_ALL_TAGS) if holds(row["text"], person)]
-    return notes, tags
+class Naming(NamedTuple):
+    """Rows that hold a person: notes, people's tags, and facts about such tags."""
+
+    notes: Sequence[sqlite3.Row]
+    tags: Sequence[sqlite3.Row]
+    facts: Sequence[sqlite3.Row]
+
+    def calls(self) -> list[CallId]:
+        """The calls that these are about."""
+        return sorted({CallId(row["call_id"]) for row in [*self.notes, *self.tags, *self.facts]})
 
 
-def calls_of(notes: Iterable[sqlite3.Row], tags: Iterable[sqlite3.Row]) -> list[CallId]:
-    """The calls of what `naming` has found."""
-    return sorted({CallId(row["call_id"]) for row in [*notes, *tags]})
-
-
-async def erasing_elsewhere(
-    store: SqliteStore, notes: Iterable[sqlite3.Row], tags: Iterable[sqlite3.Row], person: Person, erase_fact: str
-) -> Statements:
-    """What has these go, and the person's own be by nobody; `erase_fact` erases a personal value. Raises StoreError."""
-    tagged = list(tags)
-    facts = [
-        {"fact": row["number"], "name": "tag"}
-        for one in tagged
-        for row in await store.select(_TAG_FACTS, one["call_id"], one["text"])
+async def naming(store: SqliteStore, person: Person) -> Naming:
+    """What people have written about any calls that holds the person. Raises StoreError."""
+    notes, tags, facts = [
+        [row for row in await store.select(sql) if holds(row["text"], person)]
+        for sql in (_ALL_NOTES, _ALL_TAGS, _ALL_TAG_FACTS)
     ]
+    return Naming(notes, tags, facts)
+
+
+def erasing_elsewhere(found: Naming, person: Person, erase_fact: str) -> Statements:
+    """What has these go, and the person's own be by nobody; `erase_fact` erases a personal value."""
     statements: Statements = [
-        (_END_NOTE, [{"id": text_in(row["id"])} for row in notes]),
-        (_END_TAG, [{"cdr": row["cdr"], "tag": text_in(row["text"])} for row in tagged]),
-        (erase_fact, facts),
+        (_END_NOTE, [{"id": text_in(row["id"])} for row in found.notes]),
+        (_END_TAG, [{"cdr": row["cdr"], "tag": text_in(row["text"])} for row in found.tags]),
+        (erase_fact, [{"fact": row["number"], "name": "tag"} for row in found.facts]),
     ]
     if person.identity is not None:
         whose: list[Row] = [{"identity": text_in(person.identity)}]

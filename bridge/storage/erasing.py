@@ -208,9 +208,9 @@ class Erasing:
             return False
         personal: dict[FactNumber, dict[str, str]] = {}
         listened = await self._store.select(sql.LISTENED, person.identity) if person.identity is not None else []
-        notes, tags = await call_people.naming(self._store, person)
+        written = await call_people.naming(self._store, person)
         holds = await self._retention.holds()
-        about = {*(CallId(row["call_id"]) for row in listened), *call_people.calls_of(notes, tags)}
+        about = {*(CallId(row["call_id"]) for row in listened), *written.calls()}
         for call_id in sorted(about if holds else ()):
             if _is_held(await rows_of(self._store, call_id), holds):
                 return False
@@ -224,7 +224,7 @@ class Erasing:
             if person.is_user(export.owner):
                 rewrites += forgetting_owner(export.id)
         rewrites.append(asked.erasing_rules(await self._store.select(asked.ALL_RULES), person))
-        rewrites += await call_people.erasing_elsewhere(self._store, notes, tags, person, sql.ERASE_PERSONAL)
+        rewrites += call_people.erasing_elsewhere(written, person, sql.ERASE_PERSONAL)
         await self._store.commit([PutHold(hold) for hold in unnamed], rewrites=rewrites)
         return True
 

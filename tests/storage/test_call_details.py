@@ -177,6 +177,17 @@ async def test_a_note_on_anothers_call_that_holds_the_number_or_name_goes(here: 
     assert in_files(here, "998877-66", THIRD) == []
 
 
+async def test_a_tag_that_was_taken_off_again_is_out_of_the_facts_too(here: House) -> None:
+    other, calls = await a_call(here, "2.1", ()), book(here)
+    for tag in (THIRD, "ask zorblax"):
+        await calls.tag(other, tag, ALICE)
+        await calls.untag(other, tag, ALICE)
+    await erase(here, Person(number=THIRD))
+    assert in_files(here, THIRD, "zorblax") == ["zorblax"]
+    await erase(here, Person(identity=Identity("zorblax")))
+    assert in_files(here, THIRD, "zorblax") == []
+
+
 async def test_a_note_on_a_call_under_a_hold_waits(here: House) -> None:
     other, calls = await a_call(here, "2.1", ()), book(here)
     await calls.note(other, f"ask {THIRD}", ALICE)
