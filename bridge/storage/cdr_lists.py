@@ -27,7 +27,7 @@ from bridge.core.cdrs import CdrNumber, CdrOrder, KeptCdr
 from bridge.core.ids import Identity
 from bridge.storage import cdrs, hearing
 from bridge.storage.cdr_tallies import HOUR, Tallied, stretch, tag_out, tallied
-from bridge.storage.cdr_ways import way_to_some, ways
+from bridge.storage.cdr_ways import Probed, probe, way_to_some, ways
 from bridge.storage.hearing import encodable, marks
 from bridge.storage.values import json_in, time_out
 
@@ -96,7 +96,8 @@ def _at_once(connection: sqlite3.Connection, answer: Callable[[], _Answer]) -> _
 
 def _part(connection: sqlite3.Connection, walk: CdrWalk) -> CdrPart:
     search, limit = walk.search, max(walk.limit, 0)
-    sql, values = ways(connection, search, walk.order).statement(
+    probed = probe(connection, search, walk.order)
+    sql, values = ways(connection, search, walk.order, probed).statement(
         "", walk.order, newest_first=walk.newest_first, limit=limit + 1, place=walk.place
     )
     found = connection.execute(sql, values).fetchall()
@@ -106,7 +107,7 @@ def _part(connection: sqlite3.Connection, walk: CdrWalk) -> CdrPart:
     if not walk.counted:
         return CdrPart(items, place, 0, Count(0))
     ((total,),) = connection.execute(*cdrs.total(search.visible_to))
-    return CdrPart(items, place, total, _count(connection, search))
+    return CdrPart(items, place, total, _count(connection, search, probed if probed.few is not None else None))
 
 
 def _kept(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[KeptCdr]:
@@ -115,19 +116,19 @@ def _kept(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[KeptCd
     return cdrs.with_recordings(connection, [at[number] for number in numbers])
 
 
-def _count(connection: sqlite3.Connection, search: CdrSearch) -> Count:
+def _count(connection: sqlite3.Connection, search: CdrSearch, probed: Probed | None) -> Count:
     told = tallied(search)
     if told is None:
-        found = _calls(connection, search)
+        found = _calls(connection, search, probed)
         return Count(len(found.calls), found.all)
     over = stretch(search.wanted.since, search.wanted.until)
     rest = sum(len(_rest(connection, search, one)) for one in over.rest)
     return Count(told.counts(connection, over).total() + rest)
 
 
-def _calls(connection: sqlite3.Connection, search: CdrSearch) -> _Calls:
+def _calls(connection: sqlite3.Connection, search: CdrSearch, probed: Probed | None = None) -> _Calls:
     """What is counted one by one."""
-    way = way_to_some(connection, search)
+    way = way_to_some(connection, search, probed)
     sql, values = way.statement(_COLUMNS, CdrOrder.START, newest_first=True, limit=_ALL)
     return _Calls([_Call(*row) for row in connection.execute(sql, values)], not way.is_part)
 

@@ -83,23 +83,32 @@ class Ways:
         return f"{' UNION '.join(arms)} ORDER BY by {way}, number {way} LIMIT ?", [*values, limit]
 
 
-def ways(connection: sqlite3.Connection, search: CdrSearch, order: CdrOrder) -> Ways:
-    """The shortest ones to all that is looked for."""
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the indexes say of a search: `few` are numbers of calls among which all that is looked for is; where each
+    finds too many, `some` are the newest ones of one."""
+
+    few: Sequence[int] | None
+    some: Sequence[int] | None
+
+
+def ways(connection: sqlite3.Connection, search: CdrSearch, order: CdrOrder, probed: Probed | None = None) -> Ways:
+    """The shortest ones to all that is looked for. `probed` is `probe` of the same."""
     checks = joined(_checks(search))
+    probed = probed or probe(connection, search, order)
+    if probed.few is not None:
+        return Ways([_listed(probed.few)], checks)
     arms = _arms(search) if order is CdrOrder.START else []
-    few, _ = _few(connection, search, is_by_number=not arms)
-    if few is not None:
-        return Ways([_listed(few)], checks)
     return Ways(arms or [_Arm("cdrs")], checks)
 
 
-def way_to_some(connection: sqlite3.Connection, search: CdrSearch) -> Ways:
+def way_to_some(connection: sqlite3.Connection, search: CdrSearch, probed: Probed | None = None) -> Ways:
     """One to no more than FEW calls that are looked at, the newest ones where there are more."""
     checks = joined(_checks(search))
-    arms = _arms(search)
-    few, some = _few(connection, search, is_by_number=not arms)
-    if few is not None:
-        return Ways([_listed(few)], checks)
+    probed = probed or probe(connection, search)
+    if probed.few is not None:
+        return Ways([_listed(probed.few)], checks)
+    arms, some = _arms(search), probed.some
     if arms or some is None:
         looked = Ways(arms or [_Arm("cdrs", _bounds(search.wanted, "cdrs.started_at"))], ("1", []))
         if not arms and not _is_narrow(search):
@@ -117,11 +126,9 @@ def _is_narrow(search: CdrSearch) -> bool:
     return search.visible_to is not None or told != CdrFilter() or wanted.heard_by is not None
 
 
-def _few(
-    connection: sqlite3.Connection, search: CdrSearch, *, is_by_number: bool
-) -> tuple[list[int] | None, list[int] | None]:
-    """The numbers of few calls, among which all that is looked for is; and those of the newest ones where all
-    indexes find too many."""
+def probe(connection: sqlite3.Connection, search: CdrSearch, order: CdrOrder = CdrOrder.START) -> Probed:
+    """Ask the indexes."""
+    is_by_number = order is not CdrOrder.START or not _arms(search)
     few: list[int] | None = None
     some: list[int] | None = None
     for sql, values, is_newest in _probes(search.wanted, is_by_number=is_by_number):
@@ -130,7 +137,7 @@ def _few(
             some = found if is_newest else some
         elif few is None or len(found) < len(few):
             few = found
-    return few, some
+    return Probed(few, some)
 
 
 def joined(conditions: Iterable[Condition]) -> Condition:
