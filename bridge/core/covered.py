@@ -1,6 +1,5 @@
 """Coverage of the calls that a store keeps, added up call by call."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -69,7 +68,6 @@ async def these_covered(store: Store, coverages: Coverages, numbers: Sequence[Cd
     found: dict[CdrNumber, CallCoverage] = {}
     for first in range(0, len(numbers), _PAGE):
         found |= await _cover(store, await coverages.accounts(numbers[first : first + _PAGE]))
-        await asyncio.sleep(0)
     return [(number, found[number]) for number in numbers if number in found]
 
 
