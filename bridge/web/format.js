@@ -9,7 +9,7 @@ const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const shortTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const dayAndTime = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 const plain = new Intl.NumberFormat();
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const relative = new Intl.RelativeTimeFormat(undefined);
 
 /** The viewer's time zone, `Europe/Berlin`: what `zone=` of the API wants. */
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
@@ -53,8 +53,8 @@ export function ago(ms, now = Date.now()) {
   if (ms == null) return NOTHING;
   const s = (ms - now) / 1000;
   const steps = [["day", 86400], ["hour", 3600], ["minute", 60]];
-  for (const [unit, size] of steps) if (Math.abs(s) >= size) return relative.format(Math.trunc(s / size), unit);
-  return relative.format(Math.round(s), "second");
+  for (const [unit, size] of steps) if (Math.abs(s) >= size) return relative.format(Math.round(s / size), unit);
+  return Math.abs(s) < 1 ? "now" : relative.format(Math.round(s), "second");
 }
 
 /**

@@ -202,7 +202,7 @@ function rows(items) {
     { label: "From", cell: (call) => person(call.source) },
     { label: "To", class: "wide", cell: (call) => [person(to(call)), call.queue && h("span", { class: "minor small" }, ` queue ${call.queue}`)] },
     { label: "Direction", class: "nowrap", cell: (call) => h("span", { class: "direction" }, icon(call.direction), DIRECTIONS[call.direction] ?? call.direction) },
-    { label: "Talked", class: "number", cell: (call) => (call.talkedS > 0 ? h("span", { title: longDuration(call.talkedS) }, duration(call.talkedS)) : stateOf(call.status).word) },
+    { label: "Talked", class: "number nowrap", cell: (call) => (call.talkedS > 0 ? h("span", { title: longDuration(call.talkedS) }, duration(call.talkedS)) : stateOf(call.status).word) },
     { label: "Recording", class: "nowrap", cell: recording },
     { label: "Tags", cell: (call) => (call.tags.length > 0 ? h("span", { class: "tags" }, call.tags.map((tag) => h("span", { class: "tag" }, tag))) : null) },
   ];

@@ -76,7 +76,7 @@ export function recordings(model, { mayPlay, mayDownload, onPick }) {
     return [badge(playable ? "stored" : section.state), section.reason && h("div", { class: "minor small" }, reason(section.reason))];
   };
   const columns = [
-    { label: "Section", cell: ({ lane, track }) => `${lane.name}, ${track.section.file}`, class: "wide" },
+    { label: "Section", cell: ({ lane, track }) => `${track.section.file} of ${lane.name}`, class: "wide" },
     { label: "From", cell: ({ track }) => h("span", { class: "tabular" }, `${duration(track.startS)} (${time(track.section.startedAt)})`), class: "nowrap" },
     { label: "Length", cell: ({ track }) => duration(track.section.durationS), class: "number nowrap" },
     { label: "Sides", cell: ({ track }) => sides(track.section, model), class: "minor" },

@@ -59,10 +59,15 @@ function oneAsking(told, talk, imagined) {
     again && h("p", { class: "minor" }, `Asked again at ${time(told.askedAt)}, after a restart`),
     told.erased && h("p", { class: "notice tone-quiet" }, icon("info"), "A person was erased from this since: what concerns them cannot be told any more."),
     told.unknown && h("p", { class: "notice tone-quiet" }, icon("info"), sentence(told.unknown)),
-    answers && h("p", { class: ["notice", "why-outcome", `tone-${toneOf(answers)}`] }, icon(answers.recording.length > 0 ? "record" : "info"), sentence(answers.outcome)),
+    answers && h("p", { class: ["notice", "why-outcome", `tone-${toneOf(answers)}`] }, icon(answers.recording.length > 0 ? "record" : "info"), sentence(outcome(answers))),
     h("div", { class: "why-two" }, answers && rules(answers), had(told.talk)),
     !imagined && answers && h("p", { class: "minor small" }, `By ${since}.`),
   );
+}
+
+/** What is offered may have been recorded: what held says so. */
+function outcome({ recording, offered, variable, outcome: words }) {
+  return recording.length === 0 && offered.length > 0 && !variable ? `offered by rule ${offered.join(", ")}: recorded from when somebody starts it` : words;
 }
 
 const toneOf = (answers) => (answers.recording.length > 0 ? "good" : answers.offered.length > 0 ? "pending" : "paused");
