@@ -119,7 +119,7 @@ class Authenticator:
     async def known(self, request: web.Request, plain: str) -> Token:
         """The token that a request brought, wherever it stood.
 
-        Raises UnauthorizedError, which has been counted; TooManyRequestsError; StoreError.
+        Raises UnauthorizedError, which has been counted where it was wrong; TooManyRequestsError; StoreError.
         """
         parts = tokens.parse(plain)
         self.too_many(request, None if parts is None else parts[0])
@@ -127,7 +127,8 @@ class Authenticator:
         if parts is None or token is None or not tokens.matches(token, parts[1]):
             raise self.failure(request, "this token is not known")
         if tokens.expired(token, self._deps.clock()):
-            raise self.failure(request, "this token has expired")
+            # Nobody guesses with it: sessions that end in the same minute must not shut an office out.
+            raise UnauthorizedError("this token has expired")
         self._good[token.id] = None
         self._good.move_to_end(token.id)
         if len(self._good) > _GOOD:

@@ -28,14 +28,15 @@ from bridge.core.cdrs import CdrNumber, KeptCdr
 from bridge.core.records import Fact, FactKind
 from bridge.core.timeline import timeline
 from bridge.core.timeline_items import TimelineItem
-from bridge.core.views import epoch_ms, sees_section
+from bridge.core.views import epoch_ms, sees_fact, sees_section
 
 _PATH = "/api/v1/cdrs/{cdr}"
 _LARGEST = 2**63 - 1
 
-# One line, and nothing that a screen does not show; neither begins nor ends with a blank.
-_IN_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
-_SHOWN = r"[^\s\x00-\x1f\x7f-\x9f\u2028\u2029]"
+# One line, and nothing that a screen does not show, or that turns around what stands beside it; neither begins nor ends
+# with a blank.
+_IN_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+_SHOWN = r"[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 _IN_TEXT = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
@@ -164,13 +165,14 @@ def detail_item(details: CallDetails, reader: Reader, deps: Dependencies) -> Cal
     item = cdr_item(details.call, reader)
     looks_over = reader.role in (Role.ADMIN, Role.SUPERVISOR)
     heard = {section.key for section in details.kept.sections if sees_section(section, reader)}
-    listened = [one for one in details.listened if (one.record_id, one.rule_id, one.file) in heard]
+    told = [one for one in details.listened if looks_over and sees_fact(one, reader)]
+    listened = [one for one in told if (one.record_id, one.rule_id, one.file) in heard]
     return {
         **item,
         "tagged": [tag_item(one) for one in details.tags if one.by is not None or one.tag in item["tags"]],
         "notes": [note_item(one, reader) for one in details.notes],
         "holds": [hold_item(one) for one in details.holds] if reader.role is Role.ADMIN else [],
-        "listened": [_listened_item(one) for one in listened] if looks_over else [],
+        "listened": [_listened_item(one) for one in listened],
         "timeline": timeline(details.kept, reader, deps.rule_names()),
     }
 

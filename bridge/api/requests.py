@@ -73,12 +73,13 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def _shown(raw_path: str) -> str:
-    """A path as the log may have it, still percent-encoded (no line breaks): tokens stand in some of Wazo's."""
+    """A path as the log may have it, still percent-encoded (no line breaks): tokens stand in some of Wazo's, and a tag
+    is what somebody wrote about a call."""
     shown: list[str] = []
     before = ""
     for segment in raw_path.split("/"):
         plain = unquote(segment)
-        shown.append("…" if segment and (before == "token" or _TOKEN.search(plain)) else segment)
+        shown.append("…" if segment and (before in {"token", "tags"} or _TOKEN.search(plain)) else segment)
         before = plain
     return "/".join(shown)
 

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -135,12 +135,20 @@ def _calls(connection: sqlite3.Connection, search: CdrSearch, probed: Probed | N
 
 def _rest(connection: sqlite3.Connection, search: CdrSearch, between: tuple[int, int]) -> Sequence[_Call]:
     """Those of less than an hour, which the tallies cannot tell."""
-    since, until = (time_out(one) for one in between)
+    since, until = map(_time, between)
     within = replace(search, wanted=replace(search.wanted, since=since, until=until))
     sql, values = ways(connection, within, CdrOrder.START).statement(
         _COLUMNS, CdrOrder.START, newest_first=True, limit=_ALL
     )
     return [_Call(*row) for row in connection.execute(sql, values)]
+
+
+def _time(at: int) -> datetime | None:
+    """None where it is later than any call."""
+    try:
+        return time_out(at)
+    except OverflowError:
+        return None
 
 
 def _facets(connection: sqlite3.Connection, search: CdrSearch) -> CdrFacets:

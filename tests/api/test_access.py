@@ -113,6 +113,12 @@ async def test_the_log_names_path_status_and_the_requests_id(client: Client) -> 
     assert line["request_id"] == response.headers["X-Request-Id"]
 
 
+async def test_the_log_has_no_tag_that_somebody_wrote_about_a_call(client: Client) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await client.delete("/api/v1/cdrs/1/tags/Zacharias%20Quokka")
+    assert [line["path"] for line in lines if line["event"] == "request"] == ["/api/v1/cdrs/1/tags/…"]
+
+
 @pytest.mark.parametrize("path", ["/health", "/api/v1/nothing", "/api/v1/calls"])
 async def test_every_answer_has_the_security_headers(client: Client, path: str) -> None:
     headers = (await client.get(path)).headers

@@ -124,7 +124,17 @@ async def test_who_listened_is_told_to_admins_and_supervisors(desk: Desk) -> Non
     section = next(one for one in desk.scene.sections.values() if one.file == 2)
     other = next(one for one in desk.scene.sections.values() if one.file == 1)
     facts = [
-        Fact(kind, desk.house.now, one.call_id, one.record_id, one.rule_id, one.file, {}, {"identity": ALICE}, (ALICE,))
+        Fact(
+            kind,
+            desk.house.now,
+            one.call_id,
+            one.record_id,
+            one.rule_id,
+            one.file,
+            {},
+            {"identity": ALICE},
+            one.participants,
+        )
         for kind, one in ((FactKind.RECORDING_PLAYED, section), (FactKind.RECORDING_DOWNLOADED, other))
     ]
     await desk.store.commit(list(map(AppendFact, facts)))
@@ -152,7 +162,7 @@ async def test_tags_are_put_and_taken_off(desk: Desk) -> None:
     assert (await desk.sent("DELETE", path, None, "carol"))[0] == 404
 
 
-@pytest.mark.parametrize("tag", ["", " x", "x ", "a\nb", "a\x00", "x" * 41, "a\u2028b", None, 7])
+@pytest.mark.parametrize("tag", ["", " x", "x ", "a\nb", "a\x00", "x" * 41, "a\u2028b", "a\u202eb", None, 7])
 async def test_a_tag_is_one_line_of_40_characters_at_most(desk: Desk, tag: object) -> None:
     assert (await desk.sent("POST", "/api/v1/cdrs/1/tags", {"tag": tag}, "alice"))[0] == 400
 
@@ -160,6 +170,24 @@ async def test_a_tag_is_one_line_of_40_characters_at_most(desk: Desk, tag: objec
 @pytest.mark.parametrize("tag", ["x", "x" * 40, "ü 東京"])
 async def test_a_tag_may_be_any_line(desk: Desk, tag: str) -> None:
     assert (await desk.sent("POST", "/api/v1/cdrs/1/tags", {"tag": tag}, "alice"))[0] == 201
+
+
+async def test_who_listened_is_not_told_to_a_supervisor_who_is_heard_himself(desk: Desk) -> None:
+    section = next(one for one in desk.scene.sections.values() if CAROL in one.participants)
+    key = (section.call_id, section.record_id, section.rule_id, section.file)
+    told = [
+        Fact(FactKind.RECORDING_PLAYED, desk.house.now, *key, {}, {"identity": who}, section.participants)
+        for who in (ROOT, CAROL)
+    ]
+    await desk.store.commit(list(map(AppendFact, told)))
+    listened = (await desk.got("/api/v1/cdrs/1", "carol", Role.SUPERVISOR))["listened"]
+    assert [one["identity"] for one in listened] == ["carol"]
+
+
+@pytest.mark.parametrize("path", ["", "/facets", "/days"])
+async def test_the_end_of_all_times_may_be_asked(desk: Desk, path: str) -> None:
+    for query in ("from=253402300799999", "until=253402300799999", "from=0&until=1"):
+        await desk.got(f"/api/v1/cdrs{path}?{query}")
 
 
 async def test_a_note_is_removed_by_its_author_or_an_admin(desk: Desk) -> None:

@@ -145,6 +145,14 @@ async def test_a_session_that_is_over_takes_its_cookie_away(house: House, client
     assert cookie_of(response)["max-age"] == "0"
 
 
+async def test_sessions_that_end_at_once_shut_nobody_out(house: House, client: Client) -> None:
+    old = await cookie(house, client)
+    house.now += timedelta(hours=12)
+    for _ in range(21):
+        await error_of(await client.get(SESSION, headers=old), 401, "unauthorized")
+    assert (await client.post(SESSION, json={"token": await plain_token(house)}, headers=own(client))).status == 201
+
+
 async def test_wrong_tokens_are_braked_at_the_sign_in_too(house: House, client: Client) -> None:
     good = await plain_token(house)
     for _ in range(20):
