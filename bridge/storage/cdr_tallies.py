@@ -20,28 +20,28 @@ _DAY, _MONTH = 24, 720
 _EVER = 2**40
 """Hours, further away than any call."""
 
-_ONE_VALUE = """
-SELECT direction, status, recorded, sum(calls) FROM json_each(:spans) AS part CROSS JOIN cdr_tallies
-WHERE kind = :kind AND cdr_tallies.value = {value} AND span = part.value ->> 0 AND start >= part.value ->> 1
-    AND start < part.value ->> 2 AND {conditions}
+# From one start that there is to the next: what is of one time stands together, of all values.
+_STARTS = """
+WITH RECURSIVE starts (span, start, last) AS (
+    SELECT value ->> 0,
+        (SELECT min(start) FROM cdr_tallies WHERE span = part.value ->> 0 AND start >= part.value ->> 1), value ->> 2
+    FROM json_each(:spans) AS part
+    UNION ALL
+    SELECT span, (SELECT min(start) FROM cdr_tallies WHERE span = starts.span AND start > starts.start), last
+    FROM starts WHERE start < last)
+"""
+_OF_STARTS = """
+FROM starts CROSS JOIN cdr_tallies ON cdr_tallies.span = starts.span AND cdr_tallies.start = starts.start
+WHERE starts.start < starts.last AND kind = :kind
+"""
+_ONE_VALUE = f"""
+{_STARTS} SELECT direction, status, recorded, sum(calls) {_OF_STARTS} AND value = {{value}} AND {{conditions}}
 GROUP BY 1, 2, 3
 """
-# From one value to the next: each has thousands of rows.
-_EACH_VALUE = """
-WITH RECURSIVE known (value) AS (
-    SELECT min(value) FROM cdr_tallies WHERE kind = :kind
-    UNION ALL
-    SELECT (SELECT min(value) FROM cdr_tallies WHERE kind = :kind AND value > known.value) FROM known
-    WHERE known.value IS NOT NULL)
-SELECT CAST(known.value AS BLOB), sum(calls) FROM known CROSS JOIN json_each(:spans) AS part CROSS JOIN cdr_tallies
-WHERE kind = :kind AND cdr_tallies.value = known.value AND span = part.value ->> 0 AND start >= part.value ->> 1
-    AND start < part.value ->> 2 AND {conditions}
+_EACH_VALUE = f"{_STARTS} SELECT CAST(value AS BLOB), sum(calls) {_OF_STARTS} AND {{conditions}} GROUP BY value"
+_HOURS = f"""
+{_STARTS} SELECT starts.start, sum(calls), sum(calls * recorded) {_OF_STARTS} AND value = {{value}} AND {{conditions}}
 GROUP BY 1
-"""
-_HOURS = """
-SELECT start, sum(calls), sum(calls * recorded) FROM cdr_tallies
-WHERE kind = :kind AND value = {value} AND span = 1 AND start >= :first AND start < :last AND {conditions}
-GROUP BY start
 """
 
 
@@ -120,7 +120,7 @@ class Tallied:
     def hours(self, connection: sqlite3.Connection, over: Stretch) -> list[tuple[int, int, int]]:
         """Hours since 1970, each with how many calls began in it, and how many of them are recorded."""
         sql, values = self._conditions()
-        values |= {"kind": self.kind, "value": self.bound, "first": over.first, "last": over.last}
+        values |= {"spans": json_in([(1, over.first, over.last)]), "kind": self.kind, "value": self.bound}
         return list(map(tuple, connection.execute(_HOURS.format(value=self.value, conditions=sql), values)))
 
     def _conditions(self) -> tuple[str, dict[str, object]]:

@@ -82,7 +82,8 @@ CREATE INDEX cdrs_destination ON cdrs (destination_number, started_at);
 CREATE INDEX cdrs_talked ON cdrs (talked_s, started_at);
 
 -- How many calls began in each span of `span` hours (1, 24 or 720; `start` counts spans since 1970): all (`kind` ''), of
--- each queue, user and tag. What is counted is `tallied`: a call's commit sets that last, when its lists are there.
+-- each queue, user and tag. What is counted is `tallied`: a call's commit sets that last, when its lists are there. What is
+-- of one time stands together: a commit writes few pages.
 CREATE TABLE cdr_tallies (
     kind TEXT NOT NULL,
     value TEXT NOT NULL,
@@ -93,7 +94,7 @@ CREATE TABLE cdr_tallies (
     recorded INTEGER NOT NULL,
     systemname TEXT NOT NULL,
     calls INTEGER NOT NULL,
-    PRIMARY KEY (kind, value, span, start, direction, status, recorded)
+    PRIMARY KEY (span, start, kind, value, direction, status, recorded)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO cdr_tallies
 SELECT '', '', 1, started_at / 3600000000, direction, status, recorded, min(systemname), count(*) FROM cdrs
