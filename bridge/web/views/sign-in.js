@@ -3,18 +3,19 @@
  * @module
  */
 import { post } from "../api.js";
-import { begin } from "../app.js";
+import { begin, resolve } from "../app.js";
 import { button, errorText, field } from "../components.js";
 import { h, replace } from "../dom.js";
 
 export const title = "Sign in";
 
-/** Where to go on: only an address of this console. */
+/** Where to go on: only to a view of this console. `/.//elsewhere` is an address of this origin, but its path is none. */
 function wanted(params) {
   const to = params.get("to") ?? "/now";
   try {
     const url = new URL(to, location.origin);
-    return to.startsWith("/") && url.origin === location.origin && url.pathname !== "/sign-in" ? url.pathname + url.search : "/now";
+    const view = to.startsWith("/") && url.origin === location.origin ? resolve(url.pathname) : null;
+    return view && view.view !== "sign-in" ? url.pathname + url.search : "/now";
   } catch {
     return "/now";
   }
