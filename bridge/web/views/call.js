@@ -55,13 +55,24 @@ export async function show(place, context) {
       aside),
   );
 
-  const besides = () => replace(
-    aside,
-    tags(call, anew),
-    notes(call, anew),
-    session.role === "admin" && call.holds && holds(call, anew, signal),
-    session.role !== "user" && call.listened && listeners(call.listened),
-  );
+  // Made anew is only what has changed: what is typed in another part stays, and so does the focus.
+  const parts = [
+    ["tagged", () => tags(call, anew)],
+    ["notes", () => notes(call, anew)],
+    session.role === "admin" && ["holds", () => holds(call, anew, signal)],
+    session.role !== "user" && ["listened", () => listeners(call.listened)],
+  ].filter(Boolean).map(([name, make]) => ({ name, make, json: "", element: aside.appendChild(h("div")) }));
+  const besides = () => {
+    for (const part of parts) {
+      const json = JSON.stringify(call[part.name]);
+      if (part.json === json) continue;
+      const focused = part.element.contains(document.activeElement);
+      const element = part.make();
+      part.element.replaceWith(element);
+      Object.assign(part, { json, element });
+      if (focused) (element.querySelector("input, textarea") ?? element.querySelector("button"))?.focus();
+    }
+  };
   const anew = async () => {
     call = await get(path, null, { signal });
     besides();

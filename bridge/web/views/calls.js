@@ -142,7 +142,7 @@ export async function show(place, context) {
       const query = { ...queryOf(params), order: params.get("order"), cursor: params.get("cursor") };
       const found = await get("/api/v1/cdrs", query, { signal });
       if (mine !== asked) return;
-      setText(count, found.atLeast ? `at least ${counted(found.filtered, "call")}` : `${counted(found.filtered, "call")} of ${number(found.total)}`);
+      setText(count, found.atLeast ? `at least ${counted(found.filtered, "call")}` : found.filtered === found.total ? counted(found.total, "call") : `${counted(found.filtered, "call")} of ${number(found.total)}`);
       draw(found);
     } catch (error) {
       if (aborted(error) || mine !== asked) return;

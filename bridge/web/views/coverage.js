@@ -164,7 +164,7 @@ function byRule(totals, names) {
     );
   };
   const columns = [
-    { label: "Rule", cell: (rule) => [ruleName(rule.ruleId, names), share(rule)], class: "wide" },
+    { label: "Rule", cell: (rule) => h("div", { class: "rule-share" }, ruleName(rule.ruleId, names), share(rule)), class: "wide" },
     { label: "Calls", cell: (rule) => number(rule.calls), class: "number" },
     { label: "Talked", cell: (rule) => longDuration(rule.talkedS), class: "number nowrap" },
     { label: "Recorded", cell: (rule) => percent(rule.recordedS, rule.talkedS), class: "number nowrap" },
