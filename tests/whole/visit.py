@@ -40,7 +40,7 @@ window.tones = () => (window.ears ?? []).map((ear) => {
   return levels.indexOf(Math.max(...levels)) * ear.context.sampleRate / ear.fftSize;
 });
 """
-"""Ears at what goes to the loudspeaker: of either side `loudness()` is the RMS, `tones()` the loudest frequency in Hz."""
+"""Ears at what goes to the loudspeaker: of either side `loudness()` is RMS, `tones()` the loudest frequency in Hz."""
 
 
 @dataclass
@@ -104,8 +104,9 @@ def size(spool: Path) -> int:
 
 
 async def keep(page: Page, name: str) -> None:
-    """Keep a screenshot of the page, of a dialog with what is around it: build/screenshots, or where RECBRIDGE_SHOTS says."""
+    """Keep a screenshot of the page, or of its dialog: in build/screenshots, or where RECBRIDGE_SHOTS says."""
     folder = shots() or ROOT / "build/screenshots"
     folder.mkdir(parents=True, exist_ok=True)
+    await page.evaluate("scrollTo(0, 0)")  # the header would lie over what was scrolled to
     whole = await page.locator("dialog[open]").count() == 0
-    await page.screenshot(path=str(folder / f"{name}.png"), full_page=whole, animations="disabled")
+    await page.screenshot(path=str(folder / f"{name}.png"), full_page=whole)
