@@ -16,6 +16,7 @@ from bridge.core.explaining import (
     NOT_KEPT,
     ExplainedTalk,
     FoundCall,
+    HappenedItem,
     Told,
     explained,
     explanation_item,
@@ -102,12 +103,16 @@ def _lines(call: FoundCall, talks: Sequence[ExplainedTalk], *, instead: bool) ->
             yield f"  {NOT_KEPT}"
         for told in one.told:
             yield from _told_lines(told, instead=instead)
-        happened = [
-            f"{'no rule' if item['ruleId'] is None else 'rule ' + str(item['ruleId'])}: "
-            + ", ".join([*([f"{item['recordedS']:.0f} s to record"] if item["recordedS"] else []), *item["reasons"]])
-            for item in happened_items(one.talk)
-        ]
-        yield f"  what held: {'; '.join(happened) or 'not known'}"
+        came = "; ".join(_came(item, goes_on=talk.ended_at is None) for item in happened_items(one.talk))
+        yield f"  what came of it: {came or 'not known'}"
+
+
+def _came(item: HappenedItem, *, goes_on: bool) -> str:
+    words = [f"{item['recordedS']:.0f} s to record"] if item["recordedS"] else []
+    words += item["reasons"]
+    if goes_on and not words:  # seconds are counted when the talk is over
+        words = ["goes on"]
+    return f"{'no rule' if item['ruleId'] is None else 'rule ' + str(item['ruleId'])}: {', '.join(words)}"
 
 
 def _told_lines(told: Told, *, instead: bool) -> Iterator[str]:

@@ -21,7 +21,11 @@ WHERE deleted_at IS NULL AND state IN ('stored', 'failed', 'lost')
 """
 _OVERDUE_COUNT = _OVERDUE + "AND coalesce(ended_at, requested_at) + coalesce(keep_s, :keep_s) * 1000000 <= :before"
 _HOLDS = "SELECT count(*), min(set_at) FROM holds WHERE released_at IS NULL"
-_TOKENS = "SELECT id, role, expires_at FROM tokens WHERE made_with IS NULL ORDER BY created_at, id"
+# Those made for a day or less are nobody's to renew: commands make themselves such.
+_TOKENS = """
+SELECT id, role, expires_at FROM tokens
+WHERE made_with IS NULL AND (expires_at IS NULL OR expires_at - created_at > 86400000000) ORDER BY created_at, id
+"""
 _WEBHOOKS = "SELECT kept ->> 'enabled', kept ->> 'disabled_reason', id FROM webhooks ORDER BY created_at, id"
 _DELIVERIES = "SELECT count(*), min(at) FROM webhook_deliveries WHERE state = 'waiting'"
 _GIVEN_UP = "SELECT count(*) FROM webhook_deliveries WHERE state = 'given-up' AND ended_at >= ?"

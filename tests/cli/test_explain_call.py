@@ -70,7 +70,7 @@ def test_a_call_is_explained_by_the_rules_of_then(config: Path, capsys: pytest.C
         f"    rule 3 Private (never, {FILE}:8): any: dialed is 500, not 110; variable.PRIVATE is none, not *",
     ]
     assert lines[8] == "  recorded by rule 1; offered by rule 2"
-    assert lines[9].startswith("  what held: rule 1: 60 s to record; rule 2: on-demand")
+    assert lines[9].startswith("  what came of it: rule 1: 60 s to record; rule 2: on-demand")
     for name in (one, "1700000000-1_1700000000-2"):
         assert told(capsys, "explain", name) == lines
     said = as_json(capsys, "explain", "1")
@@ -96,6 +96,7 @@ def test_a_running_call_is_explained(config: Path, capsys: pytest.CaptureFixture
     lines = told(capsys, "explain", "PJSIP/bob-1")
     assert lines[0] == f"call {one}, which goes on"
     assert lines[2].endswith("to now")
+    assert lines[-1] == "  what came of it: rule 1: goes on; rule 2: on-demand"
 
 
 def test_what_was_before_is_said_to_be_unknown(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

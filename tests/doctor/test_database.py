@@ -90,6 +90,14 @@ async def test_tokens_are_told_by_their_ids_alone(tmp_path: Path) -> None:
     assert "tweber" not in str(said)
 
 
+async def test_tokens_made_for_minutes_or_hours_are_no_ones_to_renew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as house:  # `recbridge calls` makes itself one, for a minute
+        token, _ = tokens.new_token(Identity("recbridge"), Role.ADMIN, (), now(), now() + timedelta(minutes=1))
+        await house.store.add_token(token)
+        found = await counted(tmp_path)
+    assert database.tokens(found, now()).state is State.OK
+
+
 async def test_webhooks_that_are_disabled_or_behind_are_told(tmp_path: Path) -> None:
     async with opened(tmp_path) as house:
         webhooks = SqliteWebhooks(house.store, "pbx1")
