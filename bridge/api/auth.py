@@ -10,7 +10,7 @@ from aiohttp import web
 from bridge import tokens
 from bridge.api.addresses import client_address, counted_as
 from bridge.api.answers import ForbiddenError, TooManyRequestsError, UnauthorizedError
-from bridge.api.cross_site import check_same_site, needs_check, session_cookie
+from bridge.api.cross_site import check_asked_by_page, check_same_site, needs_check, session_cookie
 from bridge.api.dependencies import Dependencies
 from bridge.core.access import Reader, Scope, Token
 from bridge.core.errors import StoreError
@@ -50,6 +50,11 @@ class Access:
             return await self._deps.store.token(self.token.id) is None
         except StoreError:
             return False
+
+    def check_page(self, request: web.Request) -> None:
+        """Raises CrossSiteError where another site's page may let this session play or download recordings."""
+        if self.by_cookie:
+            check_asked_by_page(request, self._deps.trusted_proxies)
 
     def needs(self, scope: Scope) -> None:
         """Raises ForbiddenError where the token has not this scope."""

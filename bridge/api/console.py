@@ -82,6 +82,7 @@ async def page(request: web.Request) -> web.StreamResponse:  # noqa: ARG001  # a
         "Content-Type": index.content_type,
         "Content-Security-Policy": _POLICY.format(nonce=nonce),
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",  # cross_site.check_asked_by_page
         "Cache-Control": "no-cache",
     }
     return web.Response(body=index.body.replace(b"{{nonce}}", nonce.encode()), headers=headers)

@@ -38,6 +38,16 @@ def check_same_site(request: web.Request, trusted: Sequence[Network]) -> None:
         raise CrossSiteError("a page of this console has to send this: no Origin says so", origin=origin or "")
 
 
+def check_asked_by_page(request: web.Request, trusted: Sequence[Network]) -> None:
+    """Raises CrossSiteError unless one of our pages, or the browser's own user, asks for what is noted in his name.
+
+    Over plain HTTP no browser sends Sec-Fetch-Site, but our own pages let it send their address (`console.page`).
+    """
+    referer = request.headers.get("Referer", "")
+    if "Sec-Fetch-Site" not in request.headers and not is_own(referer, request, trusted):
+        raise CrossSiteError("a page of this console has to ask for this: no Referer says so", origin="")
+
+
 def is_own(origin: str, request: web.Request, trusted: Sequence[Network]) -> bool:
     """Whether an Origin is the address that the request was sent to; behind TLS no plain page is."""
     scheme, host = public_address(request, trusted)

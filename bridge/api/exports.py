@@ -165,6 +165,7 @@ async def cancel(request: web.Request, access: Access) -> web.StreamResponse:
 async def download(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /api/v1/exports/{id}/download`: the zip, by Range too."""
     access.needs(Scope.EXPORT)
+    access.check_page(request)
     query_of(request, Nothing)
     export = await _found(request, access)
     if export.status in UNDER_WAY:

@@ -77,6 +77,7 @@ async def section_audio(request: web.Request) -> web.StreamResponse:
     ticket = request.query.get("ticket")
     if ticket is None:
         access = await request.app[AUTHENTICATOR].access(request)
+        access.check_page(request)
         key = section_key(request.match_info)
     else:
         key = section_key(request.match_info)

@@ -225,3 +225,26 @@ def test_streams_tell_of_listeners_to_supervisors_and_admins(
         assert {"event": "recording.played", "file": 3, "personal": {"identity": "carol"}}.items() <= item[
             "data"
         ].items()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"Referer": "http://{host}:1/x"}, 403),
+        ({"Referer": "https://evil.example/{host}"}, 403),
+        ({"Referer": "{own}/calls/1?x=y"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-site", "Referer": "{own}/calls/1"}, 403),
+    ],
+)
+async def test_over_plain_http_another_page_lets_nobody_play_in_anothers_name(
+    house: House, client: Client, headers: dict[str, str], status: int
+) -> None:
+    key, own = await house.section(), str(client.make_url("/")).rstrip("/")
+    plain = (await house.token(ALICE))["Authorization"].removeprefix("Bearer ")
+    response = await client.post("/api/v1/session", json={"token": plain}, headers={"Origin": own})
+    assert response.status == 201
+    sent = {name: value.format(own=own, host=client.host) for name, value in headers.items()}
+    assert (await client.get(url(key), headers=sent)).status == status
+    assert len(await facts(house)) == (status == 200)

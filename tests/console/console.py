@@ -27,6 +27,7 @@ BROWSER_ARGS: Final = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP pbx.test 127.0.0.1",  # a host by name: of localhost browsers believe more
     "--autoplay-policy=no-user-gesture-required",
 ]
 

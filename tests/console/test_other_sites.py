@@ -7,8 +7,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import expect
 
+from bridge.core.access import Role
 from bridge.core.commands import Verb
-from tests.api.house import Scripted
+from bridge.core.ids import FactNumber
+from bridge.core.records import FactKind
+from tests.api.house import ROOT, Scripted, url
 from tests.console.console import Console
 
 HOSTILE = """<!doctype html><title>other</title>
@@ -40,7 +43,6 @@ async def test_a_page_on_another_port_can_do_and_see_nothing(console: Console, o
     statuses: dict[str, list[int]] = {}
     page.on("response", lambda answer: statuses.setdefault(answer.url, []).append(answer.status))
     await page.goto(other)
-    url = console.url
     answers = await page.evaluate(
         """async url => {
           const told = [];
@@ -63,12 +65,12 @@ async def test_a_page_on_another_port_can_do_and_see_nothing(console: Console, o
           source.close();
           return told;
         }""",
-        url,
+        console.url,
     )
     assert not {200, 201, 204, "open"} & set(answers), answers
     await page.evaluate(
         "url => { const form = document.querySelector('form'); form.action = url; form.submit(); }",
-        f"{url}/api/v1/monitor/start",
+        f"{console.url}/api/v1/monitor/start",
     )
     await expect(page.locator("body")).to_contain_text("cross-site")
     assert control.asked == []
@@ -92,3 +94,25 @@ async def test_the_console_is_shown_in_no_other_page(console: Console, other: st
         f"{console.url}/sign-in",
     )
     assert [frame.url for frame in page.frames if frame.url.startswith(console.url)] == []
+
+
+async def test_over_plain_http_a_page_on_another_port_plays_nothing_in_anothers_name(
+    console: Console, other: str
+) -> None:
+    console.expected.append(".")
+    console.url = console.url.replace("127.0.0.1", "pbx.test")
+    audio = url(await console.house.section())
+    page = await console.page(await console.context())
+    await page.goto("/now")
+    plain = (await console.house.token(ROOT, Role.ADMIN))["Authorization"].removeprefix("Bearer ")
+    await page.get_by_label("Token").fill(plain)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("tr.now-call")).to_have_count(1)
+    await page.goto(other.replace("127.0.0.1", "pbx.test"))
+    fetched = "url => fetch(url, {mode: 'no-cors', credentials: 'include'}).then(got => got.status, () => 0)"
+    assert await page.evaluate(fetched, console.url + audio) == 0
+    assert await console.house.store.facts_after(FactNumber(0), 10) == []
+    await page.goto(f"{console.url}/now")
+    assert await page.evaluate(fetched, audio) == 200
+    (fact,) = await console.house.store.facts_after(FactNumber(0), 10)
+    assert fact.fact.kind is FactKind.RECORDING_PLAYED

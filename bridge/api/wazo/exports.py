@@ -57,6 +57,7 @@ async def one_export(request: web.Request, access: Access) -> web.StreamResponse
 async def download(request: web.Request, access: Access) -> web.StreamResponse:
     """`GET /exports/{export_uuid}/download`: the zip, or 202 while it is being made."""
     deps = dependencies(request)
+    access.check_page(request)
     export = await _own_export(request, access)
     needs_scope(access, f"call-logd.exports.{export.id}.download.read", Scope.EXPORT)
     if export.status in {ExportStatus.PENDING, ExportStatus.PROCESSING}:

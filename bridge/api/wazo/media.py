@@ -81,6 +81,7 @@ async def _send(request: web.Request, access: Access, kept: KeptCdr, prefix: str
     ranged = "Range" in request.headers
     scopes = (Scope.PLAY, Scope.DOWNLOAD) if ranged else (Scope.DOWNLOAD,)
     needs_scope(access, f"{prefix}.{kept.number}.recordings.{uuid}.media.read", *scopes)
+    access.check_page(request)
     section = _recording(kept, uuid, reader)
     try:
         section, file = await open_section(request, section.key, reader)
