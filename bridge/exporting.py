@@ -15,7 +15,7 @@ from bridge.core.access import Reader
 from bridge.core.errors import ExportGoneError, IllegalTransitionError, MediaError, StoreError, TooManyExportsError
 from bridge.core.export_mails import words_of
 from bridge.core.exports import UNDER_WAY, Export, ExportId, ExportStatus, Progress, Reason, WantedRecording
-from bridge.core.ids import FactNumber
+from bridge.core.ids import FactNumber, Identity
 from bridge.core.records import Fact, FactKind
 from bridge.core.settings import Settings
 from bridge.core.space import LowSpace
@@ -37,6 +37,8 @@ _OF_ONE_AT_MOST = 10
 _LOOK_EVERY_S = 5.0
 _AGAIN_S = 5.0
 _FORGET_AFTER = timedelta(days=30)
+_TAKEN_ANEW_AFTER = timedelta(minutes=10)
+_TAKEN_AT_MOST = 1000
 _OVER = frozenset({ExportStatus.DELETED, ExportStatus.ERROR})
 _REASONS = {one.value: one for one in Reason}
 
@@ -82,6 +84,7 @@ class Exporter:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._making: ExportId | None = None
+        self._taken: dict[tuple[ExportId, Identity], datetime] = {}
 
     # What the API asks
 
@@ -144,10 +147,21 @@ class Exporter:
         if not await asyncio.to_thread(path.is_file):
             await self._drop(found, Reason.FILE_MISSING)
             raise ExportGoneError("the zip of this export is missing: ask for a new one")
-        data = {"export": found.id, "recordings": found.recordings}
-        taken = Fact(FactKind.EXPORT_DOWNLOADED, self._clock(), data=data, personal={"identity": reader.identity})
-        await self._store.commit([AppendFact(taken)])
+        await self._note_taken(found, reader)
         return path
+
+    async def _note_taken(self, export: Export, reader: Reader) -> None:
+        """Once in ten minutes: of a zip that is fetched in many pieces there is one fact, not one for each."""
+        now, taker = self._clock(), (export.id, reader.identity)
+        before = self._taken.get(taker)
+        if before is not None and timedelta(0) <= now - before <= _TAKEN_ANEW_AFTER:
+            return
+        data = {"export": export.id, "recordings": export.recordings}
+        taken = Fact(FactKind.EXPORT_DOWNLOADED, now, data=data, personal={"identity": reader.identity})
+        await self._store.commit([AppendFact(taken)])
+        self._taken[taker] = now
+        if len(self._taken) > _TAKEN_AT_MOST:
+            del self._taken[next(iter(self._taken))]
 
     # The task
 

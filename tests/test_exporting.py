@@ -353,6 +353,16 @@ async def test_a_download_is_a_fact(desk: Desk) -> None:
     assert (fact.data, fact.personal) == ({"export": export.id, "recordings": 1}, {"identity": "eve"})
 
 
+async def test_a_download_in_many_pieces_is_one_fact_and_after_ten_minutes_it_is_another(desk: Desk) -> None:
+    export = await desk.made(await desk.call(1))
+    for _ in range(3):
+        await desk.exporter.download(export, EVE)
+    assert len(await desk.here.facts(FactKind.EXPORT_DOWNLOADED)) == 1
+    desk.here.now += timedelta(minutes=11)
+    await desk.exporter.download(export, EVE)
+    assert len(await desk.here.facts(FactKind.EXPORT_DOWNLOADED)) == 2
+
+
 @pytest.mark.parametrize("why", ["expired", "recording-deleted", "file-missing"])
 async def test_nothing_is_downloaded_that_has_to_go(desk: Desk, why: str) -> None:
     """Before the daemon's own look has come."""
