@@ -7,6 +7,7 @@ from typing import Final
 
 from bridge.core.asked import KeptRules
 from bridge.core.erasure import Person
+from bridge.core.erasure_of_notes import holds
 from bridge.core.ids import ChannelName, Identity
 from bridge.core.matching import TalkFacts
 from bridge.core.people import device_channel
@@ -28,12 +29,16 @@ def without_in_facts(talk: TalkFacts, person: Person) -> TalkFacts:
         callees=frozenset(one for one in talk.callees if not person.is_user(one)),
         number="" if person.has_number(talk.number) else talk.number,
         dialed="" if person.has_number(talk.dialed) or person.is_user(talk.dialed) else talk.dialed,
-        variables={name: value for name, value in talk.variables.items() if not _is_theirs(value, person)},
+        variables={name: value for name, value in talk.variables.items() if not _holds_them(value, person)},
         channels=tuple(
             name for name in talk.channels if not person.is_user(device_channel(ChannelName(name)).partition("/")[2])
         ),
         flags={user: flags for user, flags in talk.flags.items() if not person.is_user(user)},
     )
+
+
+def _holds_them(text: str, person: Person) -> bool:
+    return _is_theirs(text, person) or holds(text, person)
 
 
 def _is_theirs(text: str, person: Person) -> bool:

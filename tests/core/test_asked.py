@@ -232,6 +232,11 @@ def test_a_number_is_forgotten_in_what_was_asked() -> None:
     assert forgotten == replace(FACTS, number="", dialed="0170")
 
 
+def test_a_variable_that_holds_a_number_goes_however_it_is_written() -> None:
+    talk = replace(FACTS, variables={"PAI": "<sip:+49170/12345@trunk>", "OTHER": "+49170 99999"})
+    assert without_in_facts(talk, Person(number="+49170 12345")).variables == {"OTHER": "+49170 99999"}
+
+
 NAMED = """\
 rules:
   # bob (+49 170 12345) asked for this
