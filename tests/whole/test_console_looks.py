@@ -131,7 +131,7 @@ async def talking(daemon: Daemon, count: int) -> bool:
 
 
 def views(cdr: int) -> dict[str, tuple[str, Shown]]:
-    """Each view and dialog by its name: its address, and what is done there until it is to be seen."""
+    """Each view and dialog by its name: its address, "" to stay, and what is done there until it is to be seen."""
 
     async def now(page: Page) -> None:
         await expect(page.locator("tr.now-call")).to_have_count(2)
@@ -146,7 +146,7 @@ def views(cdr: int) -> dict[str, tuple[str, Shown]]:
         await expect(page.locator(".wave > div")).to_be_visible()
 
     async def hold(page: Page) -> None:
-        await a_call(page)
+        await page.keyboard.press("Escape")
         await page.get_by_role("button", name="Set another hold").click()
         await expect(page.get_by_role("dialog")).to_be_visible()
 
@@ -189,7 +189,6 @@ def views(cdr: int) -> dict[str, tuple[str, Shown]]:
         await expect(page.locator("main .card").first).to_be_visible()
 
     async def keys(page: Page) -> None:
-        await a_call(page)
         await page.keyboard.press("?")
         await expect(page.get_by_role("dialog")).to_be_visible()
 
@@ -197,15 +196,15 @@ def views(cdr: int) -> dict[str, tuple[str, Shown]]:
         "now": ("/now", now),
         "calls": ("/calls", calls),
         "call": (f"/calls/{cdr}", a_call),
-        "call-hold": (f"/calls/{cdr}", hold),
-        "keys": (f"/calls/{cdr}", keys),
+        "keys": ("", keys),
+        "call-hold": ("", hold),
         "rules": ("/rules", rules),
         "why": (f"/rules?call={cdr}", why),
         "why-imagined": ("/rules?from=%2B4930123&to=bob&queue=support", imagined),
         "exports": ("/exports", exports),
         "exports-new": ("/exports?new=&search=anna", new_export),
         "callbacks": ("/callbacks", callbacks),
-        "callbacks-new": ("/callbacks", new_callback),
+        "callbacks-new": ("", new_callback),
         "coverage": ("/coverage", coverage),
         "health": ("/system", health),
     }
@@ -238,7 +237,8 @@ async def test_every_view_can_be_read_by_all_in_both_schemes_and_on_a_phone(
         await look("sign-in")
         await visit.sign_in()
         for name, (path, shown) in views(cdr).items():
-            await page.goto(path)
+            if path:
+                await page.goto(path)
             await shown(page)
             await look(name)
         said.extend(visit.said)
