@@ -12,7 +12,7 @@ from bridge import logs
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
 from bridge.cli.spool import there
-from bridge.cli.targets import add_target_options, add_who_options, target_of, when_words, who_of
+from bridge.cli.targets import add_target_options, add_who_options, target_of, when_words, who_of, with_call_id
 from bridge.config import Config, load_config
 from bridge.core.erasure import Person
 from bridge.core.errors import BadInputError, RecbridgeError
@@ -22,6 +22,7 @@ from bridge.core.views import epoch_ms
 from bridge.files import read_users
 from bridge.storage.erasing import Erased, Erasing
 from bridge.storage.finished_calls import FinishedCalls
+from bridge.storage.holding import SqliteHolding
 from bridge.storage.retention import Order, Plan, Retention
 from bridge.storage.turns import run_turn
 
@@ -63,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(args: argparse.Namespace, config: Config, target: Target) -> int:
     async with opened(config) as store, run_turn(config.database, _WAIT_S):
+        target = await with_call_id(store, target)
+        for unknown in await SqliteHolding(store, config.database).unknown(target):
+            print(f"nothing is known of {unknown}: is the id right?", file=sys.stderr)
         retention = Retention(store, config.database, config.spool.local, lambda: datetime.now(UTC))
         erasing = Erasing(retention, config.systemname)
         person = await erasing.known(_person(target, config)) if target.number or target.identity else None

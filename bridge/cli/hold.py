@@ -19,6 +19,7 @@ from bridge.cli.targets import (
     target_words,
     when_words,
     who_of,
+    with_call_id,
 )
 from bridge.config import Config, load_config
 from bridge.core.errors import RecbridgeError
@@ -62,8 +63,9 @@ def run_add(args: argparse.Namespace) -> int:
         raise RecbridgeError("what should be held? Give --call, --record, --number, --user, --from or --until")
     if target.since is not None and target.until is not None and target.since >= target.until:
         raise RecbridgeError("--from has to be before --until")
-    hold = Hold(new_id(), target, who_of(args), args.why, datetime.now(UTC))
     config = load_config(config_path(args))
+    target = asyncio.run(_resolved(config, target))
+    hold = Hold(new_id(), target, who_of(args), args.why, datetime.now(UTC))
     asyncio.run(_keep(config, hold))
     for unknown in asyncio.run(_unknown(config, target)):
         print(f"the hold stands, but nothing is known yet of {unknown}: is the id right?", file=sys.stderr)
@@ -107,6 +109,11 @@ async def _release(config: Config, hold_id: str, who: str, why: str) -> Hold:
     hold = replace(found, released_at=datetime.now(UTC), released_by=who, released_why=why)
     await _keep(config, hold)
     return hold
+
+
+async def _resolved(config: Config, target: Target) -> Target:
+    async with opened(config) as store:
+        return await with_call_id(store, target)
 
 
 async def _unknown(config: Config, target: Target) -> list[str]:

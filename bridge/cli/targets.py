@@ -4,12 +4,18 @@ import argparse
 import getpass
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from bridge.core.cdrs import CdrNumber
 from bridge.core.conditions import plain_number
 from bridge.core.durations import parse_duration
 from bridge.core.ids import CallId, Identity, RecordId
 from bridge.core.retention import Target
+from bridge.core.store import Store
+
+_LONGEST = 16
+"""Digits; what is longer no database has a number for."""
 
 TIME_WORDS = "TIME is like 2026-03-02, 2026-03-02T09:00 (local time) or 2026-03-02T09:00+01:00; 90d is so long ago."
 """For the help of commands that take times by `parse_when`."""
@@ -29,7 +35,9 @@ def who_of(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) ->
 
 def add_target_options(parser: argparse.ArgumentParser, *, times: bool) -> None:
     """Which calls; `times`: also from when until when."""
-    parser.add_argument("--call", type=_words, metavar="ID", help="a call, by its linkedid")
+    parser.add_argument(
+        "--call", type=_words, metavar="ID", help="a call, by its id (linkedid), or a finished one by its number"
+    )
     parser.add_argument("--record", type=_words, metavar="ID", help="a record, by its recordId")
     parser.add_argument(
         "--number", type=_number, metavar="NUMBER", help="a number as in rules; `*` and `?` are patterns"
@@ -50,6 +58,15 @@ def target_of(args: argparse.Namespace) -> Target:
         since=getattr(args, "since", None),
         until=getattr(args, "until", None),
     )
+
+
+async def with_call_id(store: Store, target: Target) -> Target:
+    """Where `--call` names a finished call by its number, as lists show it, its id instead. Raises StoreError."""
+    name = target.call_id or ""
+    if not (name.isascii() and name.isdigit() and len(name) < _LONGEST):  # Asterisk's ids have a point
+        return target
+    found = await store.asked_call(CdrNumber(int(name)))
+    return target if found is None else replace(target, call_id=found.cdr.call_id)
 
 
 def target_words(target: Target) -> str:

@@ -329,6 +329,25 @@ def test_by_record_and_by_call(config: Path, capsys: Capture) -> None:
     database.close()
 
 
+def test_a_call_is_named_by_its_number_too_as_it_is_listed(config: Path, capsys: Capture) -> None:
+    async def record(here: House) -> None:
+        section = await here.section(1)
+        await here.call(kept.cdr(section.call_id, ()), kept.entry("bob", section.call_id))
+
+    inside(config, record)
+    hold = says(config, capsys, "hold", "add", "--call", "1", "--why", "x")
+    assert hold["callId"] == kept.CALL
+    says(config, capsys, "hold", "release", hold["id"], "--why", "x")
+    assert says(config, capsys, "erase", "--call", "1", "--why", "x", "--yes", "--force")["done"]["sections"] == 1
+
+
+def test_erasing_what_is_not_known_says_so(config: Path, capsys: Capture) -> None:
+    inside(config, two_old_and_three_young)
+    for option, name, words in (("--call", "77", "call 77"), ("--record", "7-7_7-8", "record 7-7_7-8")):
+        assert main(["erase", option, name, "--why", "x", "--dry-run", "--config", str(config)]) == 0
+        assert f"nothing is known of {words}: is the id right?" in capsys.readouterr().err
+
+
 def test_beside_a_run_of_the_daemons_it_waits_its_turn(
     config: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
