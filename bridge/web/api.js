@@ -20,8 +20,12 @@ export class ApiError extends Error {
   }
 }
 
-/** @typedef {{signal?: AbortSignal, query?: Object<string, any>|URLSearchParams, signIn?: boolean}} Options
- *   `signIn` false: a 401 is thrown alone, and does not lead to the sign-in page */
+/**
+ * @typedef {Object} Options
+ * @property {AbortSignal} [signal]
+ * @property {boolean} [signIn] false: a 401 is thrown alone, and does not lead to the sign-in page
+ * @property {number[]} [answers] statuses beside 2xx whose JSON is an answer too, and no error
+ */
 
 /**
  * A path with its query. Empty text, null and undefined are left out; an array is joined by commas.
@@ -50,7 +54,7 @@ export function url(path, query) {
  * @throws {ApiError}
  */
 export function get(path, query, options = {}) {
-  return request("GET", path, undefined, { ...options, query });
+  return request("GET", url(path, query), undefined, options);
 }
 
 /**
@@ -100,6 +104,22 @@ export function aborted(error) {
 /** Dispatched on `window` when the session is over; app.js leads to the sign-in page. */
 export const SIGNED_OUT = "recbridge-signed-out";
 
+/**
+ * For what is asked anew while an older answer may be under way: each call gives up what the one before asked for.
+ * @param {AbortSignal} signal ends all of them: the view's `context.signal`
+ * @returns {() => AbortSignal}
+ */
+export function newest(signal) {
+  let mine = new AbortController();
+  return () => {
+    mine.abort();
+    mine = new AbortController();
+    return AbortSignal.any([signal, mine.signal]);
+  };
+}
+
+/** So long a reading may take: a year of a big PBX is added up in less, a network that is gone never answers. */
+const PATIENCE_MS = 90_000;
 const OFF_MS = 3000;
 let offMs = 0;
 
@@ -109,42 +129,58 @@ let offMs = 0;
  */
 export const serverNow = () => Date.now() + offMs;
 
+/** @param {Response} response */
 function readClock(response) {
   const off = Date.parse(response.headers.get("Date") ?? "") - Date.now();
-  if (!Number.isNaN(off)) offMs = Math.abs(off) > OFF_MS ? off : 0;
+  // It says whole seconds, and came some time later: small differences are none.
+  if (Math.abs(off - offMs) > OFF_MS) offMs = Math.abs(off) > OFF_MS ? off : 0;
 }
 
-async function request(method, path, body, { signal, query, signIn = true } = {}) {
-  const init = { method, signal, headers: { Accept: "application/json" }, credentials: "same-origin" };
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
-    init.headers["Content-Type"] = "application/json";
-  }
-  let response;
+/**
+ * @param {string} method
+ * @param {string} path with its query
+ * @param {any} body
+ * @param {Options} options
+ */
+async function request(method, path, body, { signal, signIn = true, answers = [] }) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const patience = method === "GET" ? AbortSignal.timeout(PATIENCE_MS) : null;
+  const signals = [signal, patience].filter((one) => one != null);
+  let response, text;
   try {
-    response = await fetch(url(path, query), init);
+    response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
+      credentials: "same-origin",
+    });
+    readClock(response);
+    text = await response.text(); // it may break off in the middle
   } catch (error) {
-    if (aborted(error)) throw error;
+    if (signal?.aborted) throw signal.reason;
+    if (patience?.aborted) throw new ApiError(0, "unreachable", "recbridge does not answer");
     throw new ApiError(0, "unreachable", "recbridge cannot be reached");
   }
-  readClock(response);
-  const text = await response.text();
   const json = parsed(text);
-  if (response.ok) return json;
-  if (response.status === 401 && signIn) window.dispatchEvent(new Event(SIGNED_OUT));
+  const { status, statusText } = response;
+  if ((response.ok && (json !== undefined || !text)) || (answers.includes(status) && json)) return json ?? null;
+  if (status === 401 && signIn) window.dispatchEvent(new Event(SIGNED_OUT));
   throw new ApiError(
-    response.status,
+    status,
     json?.error_id ?? "unexpected-answer",
-    json?.message ?? `unexpected answer: ${response.status} ${response.statusText}`,
+    json?.message ?? `unexpected answer: ${status} ${statusText}`.trim(),
     json?.details ?? {},
   );
 }
 
+/** @param {string} text @returns {any} undefined where it is no JSON: of a proxy, or the half of an answer */
 function parsed(text) {
-  if (!text) return null;
   try {
     return JSON.parse(text);
   } catch {
-    return null;
+    return undefined;
   }
 }

@@ -30,7 +30,7 @@ import { icon } from "./icons.js";
  * The views. `under`: what may follow its path goes to this module. `key` follows `g`. `may`: who sees it at all.
  * @type {Array<{name: string, path: string, label: string, key?: string, under?: string, may?: (session: Session) => boolean}>}
  */
-export const VIEWS = [
+const VIEWS = [
   { name: "now", path: "/now", label: "Now", key: "n" },
   { name: "calls", path: "/calls", label: "Calls", key: "c", under: "call" },
   { name: "rules", path: "/rules", label: "Rules", key: "r", may: (session) => session.role !== "user" },
@@ -47,13 +47,20 @@ const KEYS = [
   ["Esc", "close a dialog, leave a field"],
 ];
 
-const header = document.getElementById("header");
-const main = document.getElementById("view");
+const header = /** @type {HTMLElement} */ (document.getElementById("header"));
+const main = /** @type {HTMLElement} */ (document.getElementById("view"));
+const SETTLE_MS = 150;
 
 /** @type {Session|null} */
 let session = null;
 let leave = () => {};
+/** @type {Array<[string, string]>} */
 let shownKeys = [];
+let shownAddress = "";
+let settled = false;
+let scrolling = 0;
+
+const address = () => location.pathname + location.search;
 
 /**
  * Whose address it is.
@@ -87,22 +94,33 @@ function decoded(part) {
  * @param {{replace?: boolean}} [options] `replace`: Back does not come here again
  */
 export function go(path, { replace: instead = false } = {}) {
-  history[instead ? "replaceState" : "pushState"](null, "", path);
+  keepScroll();
+  history[instead || path === address() ? "replaceState" : "pushState"](null, "", path);
   show();
+}
+
+/** Each entry of the history keeps how far it was scrolled: what is gone back to has to be read before it has a height. */
+function keepScroll() {
+  clearTimeout(scrolling);
+  if (settled) history.replaceState({ y: window.scrollY }, "");
 }
 
 /** Show what the address says. */
 async function show() {
   leave();
+  clearTimeout(scrolling);
+  [shownAddress, settled] = [address(), false];
+  const y = history.state?.y ?? 0;
   const aborter = new AbortController();
   const { signal } = aborter;
+  /** @type {(() => void)|null} */
   let end = null;
   let left = false;
   leave = () => {
     left = true;
     aborter.abort();
     end?.();
-    for (const one of document.querySelectorAll("dialog[open]")) one.close();
+    for (const one of document.querySelectorAll("dialog")) one.close();
   };
 
   const found = resolve(location.pathname);
@@ -120,22 +138,47 @@ async function show() {
   }
   const waiting = setTimeout(() => place.childElementCount || replace(place, loading()), 300);
   try {
-    const module = await import(`./views/${found.module}.js`);
+    const module = await moduleOf(found.module);
     if (left) return;
     document.title = `${module.title} – recbridge`;
     shownKeys = module.KEYS ?? [];
-    if (document.activeElement === document.body && history.state === null) main.focus({ preventScroll: true });
+    if (document.activeElement === document.body) main.focus({ preventScroll: true });
     const context = { params, path: found.path, session, go, setParams: paramsSetter(params), signal };
     end = (await module.show(place, context)) ?? null;
     if (left) end?.();
+    else if (y > 0) window.scrollTo(0, y);
   } catch (error) {
     if (!left && !aborted(error) && !(error instanceof ApiError && error.status === 401)) {
       if (!(error instanceof ApiError)) console.error(error);
-      replace(place, errorBox(error, { again: show }));
+      replace(place, errorBox(error, { again: error instanceof NoModule ? loadAgain : show }));
     }
   } finally {
     clearTimeout(waiting);
+    if (!left) settled = true;
   }
+}
+
+/** A view's code was not had: the daemon is gone, or is of another version by now than what this page has of it. */
+class NoModule extends ApiError {
+  constructor() {
+    super(0, "no-module", "This page could not be loaded. recbridge is not reached, or it was changed meanwhile.");
+  }
+}
+
+/** @param {string} name */
+async function moduleOf(name) {
+  try {
+    return await import(`./views/${name}.js`);
+  } catch (error) {
+    console.error(error);
+    throw new NoModule();
+  }
+}
+
+/** What was not had once a browser does not ask for again. While nobody answers this page stays. */
+async function loadAgain() {
+  await get("/api/v1/session");
+  location.reload();
 }
 
 function paramsSetter(params) {
@@ -146,12 +189,15 @@ function paramsSetter(params) {
       else params.set(name, String(text));
     }
     const query = params.toString();
+    keepScroll();
     history[instead ? "replaceState" : "pushState"](null, "", location.pathname + (query ? `?${query}` : ""));
+    shownAddress = address();
   };
 }
 
 /** Ask who is signed in; where nobody is, or it cannot be asked, the page says so. */
 async function signedIn(signal) {
+  const waiting = setTimeout(() => main.childElementCount || replace(main, loading()), 300);
   try {
     session = await get("/api/v1/session", null, { signal });
     return true;
@@ -160,6 +206,8 @@ async function signedIn(signal) {
       replace(main, errorBox(error, { again: show }));
     }
     return false;
+  } finally {
+    clearTimeout(waiting);
   }
 }
 
@@ -176,7 +224,7 @@ export function begin(begun, to) {
 function toSignIn() {
   session = null;
   if (location.pathname === "/sign-in") return;
-  const to = location.pathname + location.search;
+  const to = address();
   go(to === "/" ? "/sign-in" : `/sign-in?to=${encodeURIComponent(to)}`, { replace: true });
 }
 
@@ -192,7 +240,7 @@ async function signOut() {
  * The views that somebody may see.
  * @param {Session} who
  */
-export function viewsOf(who) {
+function viewsOf(who) {
   return VIEWS.filter((view) => !view.may || view.may(who));
 }
 
@@ -261,7 +309,7 @@ function onKey(event) {
   } else if (event.key === "/" && session) {
     event.preventDefault();
     const search = main.querySelector("input[type=search]");
-    if (search) search.focus();
+    if (search instanceof HTMLElement) search.focus();
     else go("/calls");
   }
 }
@@ -278,7 +326,14 @@ function onClick(event) {
 
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
-window.addEventListener("popstate", show);
+// Going to a heading of the same page (the skip link does) is no other address.
+window.addEventListener("popstate", () => address() === shownAddress || show());
+window.addEventListener("scroll", () => {
+  clearTimeout(scrolling);
+  scrolling = setTimeout(keepScroll, SETTLE_MS);
+}, { passive: true });
+window.addEventListener("pagehide", keepScroll);
+history.scrollRestoration = "manual";
 window.addEventListener(SIGNED_OUT, toSignIn);
 window.addEventListener("unhandledrejection", (event) => failed(event.reason));
 show();

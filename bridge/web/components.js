@@ -3,7 +3,7 @@
  * @module
  */
 import { aborted, ApiError } from "./api.js";
-import { h, replace, uniqueId } from "./dom.js";
+import { h, replace, setText, uniqueId } from "./dom.js";
 import { ERRORS, stateOf } from "./format.js";
 import { icon } from "./icons.js";
 
@@ -83,75 +83,12 @@ export function linkButton(label, href, { icon: name, kind = "", download, title
 }
 
 /**
- * @template T
- * @typedef {Object} Column
- * @property {Child} label the head
- * @property {(row: T) => Child} cell
- * @property {string} [class] of head and cells: `number` is right-aligned, `wide` takes the room that is left, `nowrap`,
- *   `minor` is left out on a phone
- * @property {string} [sort] the field that a click on the head sorts by
- */
-
-/**
- * A table. On a phone each row becomes a block, its cells under their labels.
- * @template T
- * @param {Column<T>[]} columns
- * @param {T[]} rows
- * @param {Object} [options]
- * @param {string} [options.caption] for screen readers
- * @param {(row: T) => string} [options.href] where a row leads: its first cell becomes the link
- * @param {(row: T) => string|number} [options.key] becomes `data-key` of the row
- * @param {(row: T) => string} [options.rowClass]
- * @param {{field: string, descending: boolean}} [options.sorted]
- * @param {(field: string, descending: boolean) => void} [options.onSort]
- * @returns {HTMLElement}
- */
-export function table(columns, rows, { caption, href, key, rowClass, sorted, onSort } = {}) {
-  const head = columns.map((column) => {
-    const isSorted = sorted && column.sort === sorted.field;
-    const direction = isSorted ? (sorted.descending ? "descending" : "ascending") : null;
-    const label =
-      column.sort && onSort
-        ? h(
-            "button",
-            { type: "button", class: "sort", onclick: () => onSort(column.sort, isSorted ? !sorted.descending : false) },
-            column.label,
-            isSorted && icon(sorted.descending ? "down" : "up"),
-          )
-        : column.label;
-    return h("th", { scope: "col", class: column.class, "aria-sort": direction }, label);
-  });
-  const body = rows.map((row) =>
-    h(
-      "tr",
-      { dataset: key ? { key: String(key(row)) } : {}, class: rowClass?.(row) },
-      columns.map((column, at) => {
-        const content = column.cell(row);
-        const linked = at === 0 && href ? h("a", { href: href(row), class: "row-link" }, content) : content;
-        return h("td", { class: column.class, dataset: { label: typeof column.label === "string" ? column.label : "" } }, linked);
-      }),
-    ),
-  );
-  return h(
-    "div",
-    { class: "table-place" },
-    h(
-      "table",
-      { class: "table" },
-      caption && h("caption", { class: "unseen" }, caption),
-      h("thead", {}, h("tr", {}, head)),
-      h("tbody", {}, body),
-    ),
-  );
-}
-
-/**
  * Names and values, one under the other.
- * @param {Array<[Child, Child]|null|false>} pairs those that are null or false are left out
+ * @param {Array<Child[]|null|false>} pairs those that are null or false are left out
  * @returns {HTMLElement}
  */
 export function facts(pairs) {
-  const rows = pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  const rows = pairs.map((pair) => pair && h("div", {}, h("dt", {}, pair[0]), h("dd", {}, pair[1])));
   return h("dl", { class: "facts" }, rows);
 }
 
@@ -164,43 +101,6 @@ export function facts(pairs) {
 export function card(title, ...children) {
   const id = uniqueId("card");
   return h("section", { class: "card", "aria-labelledby": title ? id : null }, title && h("h2", { id }, title), ...children);
-}
-
-/**
- * An input with its label, and what is wrong with it.
- * @param {Child} label
- * @param {HTMLElement} input
- * @param {Object} [options]
- * @param {Child} [options.hint]
- * @param {boolean} [options.inline] the label stands beside it: a checkbox
- * @returns {HTMLElement}
- */
-export function field(label, input, { hint, inline = false } = {}) {
-  input.id ||= uniqueId("field");
-  const hintId = `${input.id}-hint`;
-  if (hint) input.setAttribute("aria-describedby", hintId);
-  const named = h("label", { for: input.id }, label);
-  return h(
-    "div",
-    { class: ["field", inline && "inline"] },
-    inline ? [input, named] : [named, input],
-    hint && h("p", { class: "hint", id: hintId }, hint),
-  );
-}
-
-/**
- * A choice among a few.
- * @param {Array<[string, string]>} options values and words
- * @param {string} value
- * @param {Object<string, any>} [attributes] `onchange`, `name`, …
- * @returns {HTMLSelectElement}
- */
-export function select(options, value, attributes = {}) {
-  return h(
-    "select",
-    attributes,
-    options.map(([one, words]) => h("option", { value: one, selected: one === value }, words)),
-  );
 }
 
 /**
@@ -223,18 +123,6 @@ export function loading(text = "One moment …") {
 }
 
 /**
- * How far something is. Without a share only that it goes on.
- * @param {number|null} share 0 to 1
- * @param {string} label
- * @returns {HTMLElement}
- */
-export function progress(share, label) {
-  const bar = h("progress", { max: "1", "aria-label": label });
-  if (share !== null) bar.value = share;
-  return h("div", { class: "progress" }, bar, h("span", { class: "minor" }, label));
-}
-
-/**
  * An error where a view or a part of it would be.
  * @param {any} error
  * @param {{again?: () => any}} [options] `again` gets a button
@@ -249,6 +137,30 @@ export function errorBox(error, { again } = {}) {
     details.length > 0 && h("ul", {}, details.map(([name, what]) => h("li", {}, `${name}: ${shown(what)}`))),
     again && button("Try again", { onclick: again }),
   );
+}
+
+/**
+ * Says that what is shown may be old, while it cannot be read anew.
+ * @returns {{element: HTMLElement, show: (error: any) => void}} `show` what it cannot be read for; null where it can be
+ */
+export function staleNotice() {
+  const words = h("span");
+  const element = h("p", { class: "notice stale", role: "status", hidden: true }, icon("warning"), words);
+  let lost = false;
+  return {
+    element,
+    show(error) {
+      element.hidden = error === null;
+      if (error === null) {
+        if (lost) toast("Connected again.");
+        lost = false;
+        return;
+      }
+      lost = !(error instanceof ApiError) || error.status === 0;
+      const why = lost ? "The connection is lost." : errorText(error).replace(/[^.!?]$/, "$&.");
+      setText(words, `${why} What you see may be old; it comes back by itself.`);
+    },
+  };
 }
 
 /**
@@ -270,9 +182,9 @@ const shown = (value) => (typeof value === "string" ? value : JSON.stringify(val
  */
 export function toast(message, { bad = false } = {}) {
   const element = h("div", { class: ["toast", bad && "bad"] }, bad && icon("warning"), message);
-  const place = document.getElementById("toasts");
+  const place = /** @type {HTMLElement} */ (document.getElementById("toasts"));
   place.append(element);
-  while (place.childElementCount > 4) place.firstElementChild.remove();
+  while (place.childElementCount > 4) place.firstElementChild?.remove();
   setTimeout(() => element.remove(), bad ? 10_000 : 5_000);
 }
 
@@ -289,18 +201,18 @@ export function failed(error) {
 }
 
 /**
- * A dialog. Escape and its close button end it; the focus goes back to where it was.
+ * A dialog; it ends with the view, too. Escape and its close button end it; the focus goes to its first input, and back to where it was.
  * @param {Child} title
  * @param {(close: (value?: any) => void) => Child} body makes its content; `close` ends it with a value
- * @param {{wide?: boolean, signal?: AbortSignal}} [options]
  * @returns {Promise<any>} what it was closed with; undefined where somebody only left it
  */
-export function dialog(title, body, { wide = false, signal } = {}) {
+export function dialog(title, body) {
   return new Promise((resolve) => {
     const id = uniqueId("dialog");
-    const element = h("dialog", { class: ["dialog", wide && "wide"], "aria-labelledby": id });
+    const element = h("dialog", { class: "dialog", "aria-labelledby": id });
+    /** @type {any} */
     let result;
-    const close = (value) => {
+    const close = (/** @type {any} */ value) => {
       result = value;
       element.close();
     };
@@ -314,27 +226,28 @@ export function dialog(title, body, { wide = false, signal } = {}) {
       element.remove();
       resolve(result);
     });
-    signal?.addEventListener("abort", () => element.open && close());
     document.body.append(element);
     element.showModal();
+    const first = element.querySelector(".dialog-body :is(input, textarea, select)");
+    if (first instanceof HTMLElement) first.focus();
   });
 }
 
 /**
  * Ask before something that cannot be undone.
  * @param {Child} question
- * @param {{yes?: string, danger?: boolean, title?: string, signal?: AbortSignal}} [options]
+ * @param {{yes?: string, danger?: boolean, title?: string}} [options]
  * @returns {Promise<boolean>}
  */
-export async function confirm(question, { yes = "Yes", danger = false, title = "Are you sure?", signal } = {}) {
-  const body = (close) => [
+export async function confirm(question, { yes = "Yes", danger = false, title = "Are you sure?" } = {}) {
+  const body = (/** @type {(value?: any) => void} */ close) => [
     h("p", {}, question),
     h(
       "div",
-      { class: "dialog-actions" },
+      { class: "form-actions" },
       button("Cancel", { onclick: () => close(false) }),
       button(yes, { kind: danger ? "danger" : "primary", onclick: () => close(true) }),
     ),
   ];
-  return (await dialog(title, body, { signal })) === true;
+  return (await dialog(title, body)) === true;
 }

@@ -10,12 +10,13 @@ const PROPERTIES = new Set(["value", "checked", "indeterminate", "disabled", "hi
 
 /**
  * An element.
- * @param {string} tag its name
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag its name
  * @param {Object<string, any>} [attributes] `class` (text, or an array whose false items are left out), `dataset` and
  *   `style` (objects), `onclick` and the like (functions), properties (`value`, `checked`, `disabled`, `hidden`, …),
  *   and any other attribute; true sets it empty, false, null and undefined leave it out
  * @param {...Child} children
- * @returns {HTMLElement}
+ * @returns {HTMLElementTagNameMap[Tag]}
  * @example h("button", {type: "button", class: ["button", big && "big"], onclick: save}, "Save")
  */
 export function h(tag, attributes = {}, ...children) {
@@ -27,7 +28,7 @@ export function h(tag, attributes = {}, ...children) {
 
 /**
  * Set attributes of an element that is there, by the same words as `h`.
- * @param {Element} element
+ * @param {HTMLElement} element
  * @param {Object<string, any>} attributes
  */
 export function set(element, attributes) {
@@ -39,12 +40,12 @@ export function set(element, attributes) {
     } else if (name === "style") {
       for (const [key, text] of Object.entries(value)) {
         if (key.startsWith("--")) element.style.setProperty(key, text);
-        else element.style[key] = text;
+        else /** @type {any} */ (element.style)[key] = text;
       }
     } else if (name.startsWith("on") && typeof value === "function") {
       element.addEventListener(name.slice(2), value);
     } else if (PROPERTIES.has(name)) {
-      if (value != null) element[name] = value;
+      if (value != null) /** @type {any} */ (element)[name] = value;
     } else if (value === true) {
       element.setAttribute(name, "");
     } else if (value === false || value == null) {
@@ -55,6 +56,7 @@ export function set(element, attributes) {
   }
 }
 
+/** @param {ParentNode} place @param {Child[]} children */
 function add(place, children) {
   for (const child of children) {
     if (Array.isArray(child)) add(place, child);
@@ -91,13 +93,13 @@ export function setText(element, text) {
  * @param {Element} place holds nothing but these elements
  * @param {T[]} items
  * @param {(item: T) => string|number} key unique among the items
- * @param {(item: T) => Element} make the element of a new item
- * @param {(element: Element, item: T) => void} [update] for those that stay, and right after `make`
+ * @param {(item: T) => HTMLElement} make the element of a new item
+ * @param {(element: HTMLElement, item: T) => void} [update] for those that stay, and right after `make`
  */
 export function keyed(place, items, key, make, update) {
   const wanted = new Set(items.map((item) => String(key(item))));
   const old = new Map();
-  for (const element of [...place.children]) {
+  for (const element of /** @type {HTMLElement[]} */ ([...place.children])) {
     // What is over goes first: else everything behind it would move, and a moved element loses the focus.
     if (wanted.has(element.dataset.key)) old.set(element.dataset.key, element);
     else element.remove();
@@ -111,7 +113,7 @@ export function keyed(place, items, key, make, update) {
       element.dataset.key = name;
     }
     update?.(element, item);
-    if (element === at) at = at.nextElementSibling;
+    if (element === at) at = element.nextElementSibling;
     else place.insertBefore(element, at);
   }
 }

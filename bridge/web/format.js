@@ -3,13 +3,28 @@
  * @module
  */
 
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const timeOnly = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const shortTime = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const dayAndTime = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-const plain = new Intl.NumberFormat();
-const relative = new Intl.RelativeTimeFormat(undefined);
+import { serverNow } from "./api.js";
+
+/** Words are English as all here; dates, hours and separators as is usual where the viewer is. */
+export const LOCALE = localeOf(navigator.language);
+
+/** @param {string} language the browser's: `de`, `ar-SA` */
+function localeOf(language) {
+  try {
+    const { region } = new Intl.Locale(language).maximize();
+    return new Intl.Locale("en", { region, calendar: "gregory", numberingSystem: "latn" }).toString();
+  } catch {
+    return "en";
+  }
+}
+
+const dateTime = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "medium" });
+const dateOnly = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
+const timeOnly = new Intl.DateTimeFormat(LOCALE, { timeStyle: "medium" });
+const shortTime = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const dayAndTime = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const plain = new Intl.NumberFormat(LOCALE);
+const relative = new Intl.RelativeTimeFormat(LOCALE);
 
 /** The viewer's time zone, `Europe/Berlin`: what `zone=` of the API wants. */
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
@@ -46,12 +61,13 @@ export const time = (ms) => (ms == null ? NOTHING : timeOnly.format(ms));
 /**
  * How long ago, or in how long: `5 minutes ago`.
  * @param {number|null|undefined} ms epoch milliseconds
- * @param {number} [now] epoch milliseconds
+ * @param {number} [now] epoch milliseconds; the daemon's clock, unless it is given
  * @returns {string}
  */
-export function ago(ms, now = Date.now()) {
+export function ago(ms, now = serverNow()) {
   if (ms == null) return NOTHING;
   const s = (ms - now) / 1000;
+  /** @type {Array<[Intl.RelativeTimeFormatUnit, number]>} */
   const steps = [["day", 86400], ["hour", 3600], ["minute", 60]];
   for (const [unit, size] of steps) if (Math.abs(s) >= size) return relative.format(Math.round(s / size), unit);
   return Math.abs(s) < 1 ? "now" : relative.format(Math.round(s), "second");
@@ -77,6 +93,7 @@ export function duration(s) {
  */
 export function longDuration(s) {
   if (s == null) return NOTHING;
+  if (s > 0 && s < 1) return "under 1 s";
   const whole = Math.max(0, Math.round(s));
   if (whole < 60) return `${whole} s`;
   const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
@@ -116,7 +133,7 @@ export function bytes(n) {
     size /= 1000;
     at += 1;
   }
-  const shown = new Intl.NumberFormat(undefined, { maximumFractionDigits: at === 0 || size >= 100 ? 0 : 1 }).format(size);
+  const shown = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: at === 0 || size >= 100 ? 0 : 1 }).format(size);
   return `${shown} ${units[at]}`;
 }
 
@@ -129,14 +146,17 @@ export function bytes(n) {
  */
 export const counted = (n, one, many = `${one}s`) => `${plain.format(n)} ${n === 1 ? one : many}`;
 
+/** A text that is written from right to left keeps its place, and does not turn what stands around it. */
+const apart = (text) => (/[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(text) ? `\u2068${text}\u2069` : text);
+
 /**
  * Somebody on a call, in one line: `Alice (822)`, `+49 30 123`, `unknown number`.
  * @param {{name?: string, number?: string, identity?: string}|null|undefined} who
  * @returns {string}
  */
 export function person(who) {
-  const name = who?.name || who?.identity || "";
-  const digits = who?.number || "";
+  const name = apart(who?.name || who?.identity || "");
+  const digits = apart(who?.number || "");
   if (name && digits && name !== digits) return `${name} (${digits})`;
   return name || digits || "unknown number";
 }
@@ -191,16 +211,6 @@ export const stateOf = (state) => STATES[state] ?? { word: state, tone: "quiet" 
 
 /** Which way a call goes. @type {Object<string, string>} */
 export const DIRECTIONS = { inbound: "inbound", outbound: "outbound", internal: "internal" };
-
-/** What ended a call for a user (`result` of a journal entry). @type {Object<string, string>} */
-export const RESULTS = {
-  hangup: "hung up",
-  busy: "busy",
-  noanswer: "no answer",
-  cancel: "given up",
-  failed: "failed",
-  redirect: "passed on",
-};
 
 /** @type {Object<string, string>} why something is not recorded, by the reason's first word */
 const REASONS = {

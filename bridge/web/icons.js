@@ -8,6 +8,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /** Each icon is a list of [element, attributes]; `fill: "none"` ones are drawn as lines. */
 const LINE = { fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-linecap": "round", "stroke-linejoin": "round" };
+/** @satisfies {Record<string, Array<[string, Record<string, any>]>>} */
 const ICONS = {
   record: [["circle", { cx: 8, cy: 8, r: 5 }]],
   stop: [["rect", { x: 3.5, y: 3.5, width: 9, height: 9, rx: 1.5 }]],

@@ -82,10 +82,10 @@ async def test_the_period_is_in_the_address(console: Console) -> None:
     await ended(console, 1, 20, Reason.NEVER)
     page = await console.open("/coverage")
     await expect(page.get_by_text("No calls ended in that time")).to_be_visible()
-    await page.get_by_label("Period").select_option("30")
+    await page.get_by_label("Time").select_option("30")
     await expect(page.locator(".tile").filter(has_text=re.compile("^Calls"))).to_contain_text("1")
     assert page.url.endswith("/coverage?days=30")
-    await page.get_by_label("Period").select_option("365")
+    await page.get_by_label("Time").select_option("365")
     await expect(page.get_by_role("heading", name="By week")).to_be_visible()
     first = (NOON - timedelta(days=21)).date().isoformat()
     last = (NOON - timedelta(days=19)).date().isoformat()
@@ -94,10 +94,10 @@ async def test_the_period_is_in_the_address(console: Console) -> None:
     await expect(page.get_by_role("heading", name="By day")).to_be_visible()
     assert page.url.endswith(f"/coverage?from={first}&until={last}")
     await page.reload()
-    await expect(page.get_by_label("Period")).to_have_value("own")
+    await expect(page.get_by_label("Time")).to_have_value("own")
     await expect(page.locator(".bars > g")).to_have_count(3)
     await page.go_back()
-    await expect(page.get_by_label("Period")).not_to_have_value("30")
+    await expect(page.get_by_label("Time")).not_to_have_value("30")
 
 
 async def test_each_sees_what_is_its_to_see(console: Console) -> None:

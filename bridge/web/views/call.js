@@ -59,7 +59,7 @@ export async function show(place, context) {
   const parts = [
     ["tagged", () => tags(call, anew)],
     ["notes", () => notes(call, anew)],
-    session.role === "admin" && ["holds", () => holds(call, anew, signal)],
+    session.role === "admin" && ["holds", () => holds(call, anew)],
     session.role !== "user" && ["listened", () => listeners(call.listened)],
   ].filter(Boolean).map(([name, make]) => ({ name, make, json: "", element: aside.appendChild(h("div")) }));
   const besides = () => {

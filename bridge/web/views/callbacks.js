@@ -2,12 +2,13 @@
  * Callbacks: who is told of what happens, whether it arrives, and what became of each delivery.
  * @module
  */
-import { aborted, del, get, patch, post } from "../api.js";
-import { badge, button, confirm, dialog, empty, errorBox, facts, heading, loading, toast } from "../components.js";
+import { del, get, patch, post } from "../api.js";
+import { badge, button, confirm, dialog, empty, errorBox, facts, heading, loading, staleNotice, toast } from "../components.js";
 import { h, keyed, replace } from "../dom.js";
 import { ago, counted, moment, number } from "../format.js";
+import { poll } from "../poll.js";
 import { deliveries } from "./callbacks/deliveries.js";
-import { form, showSecret } from "./callbacks/forms.js";
+import { callbackForm, showSecret } from "./callbacks/forms.js";
 import { errorWords } from "./callbacks/words.js";
 
 export const title = "Callbacks";
@@ -33,43 +34,34 @@ export async function show(place, context) {
   }
   const list = h("div", {}, loading());
   const add = button("Add a callback", { icon: "plus", kind: "primary", onclick: () => change(null) });
-  replace(place, heading(title, add), list);
+  const stale = staleNotice();
+  replace(place, heading(title, add), stale.element, list);
   const items = h("ul", { class: "webhooks", "aria-label": title });
-  let timer = 0;
 
   async function change(webhook) {
-    const saved = await dialog(webhook ? "Change the callback" : "Add a callback", (close) => form(webhook, close), { signal });
-    if (saved?.secret) await showSecret(saved.secret, signal);
+    const saved = await dialog(webhook ? "Change the callback" : "Add a callback", (close) => callbackForm(webhook, close));
+    if (saved?.secret) await showSecret(saved.secret);
     if (saved) await read();
   }
 
-  async function read() {
-    clearTimeout(timer);
-    try {
+  const read = poll(
+    async () => {
       const { items: webhooks } = await get("/api/v1/webhooks", null, { signal });
+      stale.show(null);
       if (webhooks.length === 0) {
         replace(list, empty("No callbacks are set up.", h("p", {}, "A callback is an address of another system that is told by HTTP what happens here.")));
-      } else {
-        if (!items.isConnected) replace(list, items);
-        keyed(items, webhooks, (one) => one.id, () => element(context), (made, one) => made.draw(one, { change, read }));
+        return;
       }
-    } catch (error) {
-      if (aborted(error)) return;
-      if (!items.isConnected) replace(list, errorBox(error, { again: read }));
-    }
-    if (!signal.aborted && !document.hidden) timer = setTimeout(read, EVERY_MS);
-  }
-
-  const onVisibility = () => document.hidden || read();
-  document.addEventListener("visibilitychange", onVisibility);
+      if (!items.isConnected) replace(list, items);
+      keyed(items, webhooks, (one) => one.id, () => element(context), (made, one) => made.draw(one, { change, read }));
+    },
+    { everyMs: EVERY_MS, signal, onError: (error) => (items.isConnected ? stale.show(error) : replace(list, errorBox(error, { again: read }))) },
+  );
   await read();
   if (params.get("webhook") && !items.querySelector(`[data-key="${CSS.escape(params.get("webhook"))}"]`)) {
     toast("That callback is not there any more.", { bad: true });
   }
-  return () => {
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", onVisibility);
-  };
+  return undefined;
 }
 
 /** An element for a webhook. Its `draw` fills it; buttons are made anew only where others are needed: they have the focus. */
@@ -117,11 +109,11 @@ function element({ params, setParams, signal }) {
       toggle,
       button("Test", { small: true, onclick: () => test(path) }),
       button("Change", { small: true, onclick: () => change(webhook) }),
-      button("New secret", { small: true, onclick: () => rotate(path, webhook, read, signal) }),
+      button("New secret", { small: true, onclick: () => rotate(path, webhook, read) }),
       webhook.enabled
         ? button("Disable", { small: true, onclick: () => enable(path, false, read) })
         : button("Enable", { small: true, kind: "primary", onclick: () => enable(path, true, read) }),
-      button("Delete", { small: true, kind: "danger", icon: "trash", onclick: () => remove(path, webhook, read, signal) }),
+      button("Delete", { small: true, kind: "danger", icon: "trash", onclick: () => remove(path, webhook, read) }),
     ];
   }
   return made;
@@ -154,11 +146,11 @@ async function test(path) {
   else toast(`The test did not arrive: ${errorWords(answer.error)}.`, { bad: true });
 }
 
-async function rotate(path, one, read, signal) {
+async function rotate(path, one, read) {
   const question = `A new secret signs what goes to ${one.url}. The one before signs beside it for 24 hours.`;
-  if (!(await confirm(question, { title: "Make a new secret?", yes: "Make it", signal }))) return;
+  if (!(await confirm(question, { title: "Make a new secret?", yes: "Make it" }))) return;
   const { secret } = await post(`${path}/secrets`, {});
-  await showSecret(secret, signal);
+  await showSecret(secret);
   await read();
 }
 
@@ -168,9 +160,9 @@ async function enable(path, enabled, read) {
   await read();
 }
 
-async function remove(path, one, read, signal) {
+async function remove(path, one, read) {
   const question = `${one.url} is told nothing any more. ${one.waiting ? `${counted(one.waiting, "delivery waits", "deliveries wait")}, and will not be sent.` : ""}`;
-  if (!(await confirm(question, { title: "Delete this callback?", yes: "Delete", danger: true, signal }))) return;
+  if (!(await confirm(question, { title: "Delete this callback?", yes: "Delete", danger: true }))) return;
   await del(path);
   await read();
 }

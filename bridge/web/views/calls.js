@@ -2,11 +2,13 @@
  * Calls: finished ones, searched, narrowed down and gone through. The address is what is asked for: it can be shared.
  * @module
  */
-import { aborted, get, url } from "../api.js";
-import { badge, button, empty, errorBox, field, heading, linkButton, loading, select, table } from "../components.js";
+import { aborted, get, newest, url } from "../api.js";
+import { badge, button, empty, errorBox, heading, linkButton, loading } from "../components.js";
 import { h, replace, setText } from "../dom.js";
-import { counted, DIRECTIONS, duration, longDuration, number, person, shortMoment, stateOf } from "../format.js";
+import { counted, DIRECTIONS, duration, LOCALE, longDuration, number, person, shortMoment, stateOf } from "../format.js";
+import { field, select } from "../forms.js";
 import { icon } from "../icons.js";
+import { table } from "../table.js";
 import { calendar } from "./calls/calendar.js";
 import { facets } from "./calls/facets.js";
 import { FILTERS, isNarrowed, periodOf, PERIODS, queryOf, timesOf } from "./calls/query.js";
@@ -52,7 +54,8 @@ export async function show(place, context) {
   const actions = h("div", { class: "actions" });
   const chips = h("div", { class: "chips" });
   let timer = 0;
-  let asked = 0;
+  const turn = newest(signal);
+  let besides = "";
 
   const change = (changes, options) => {
     context.setParams({ cursor: null, ...changes }, options);
@@ -133,23 +136,27 @@ export async function show(place, context) {
     h("button", { type: "button", class: "tag chip", title: `Without ${words}`, onclick: () => change(changes) }, words, icon("close"));
 
   async function refresh() {
-    const mine = (asked += 1);
+    const mine = turn();
     drawHead();
     list.setAttribute("aria-busy", "true");
-    days.refresh();
-    kinds.refresh();
+    // Another page or order has the same days and kinds.
+    const same = JSON.stringify(queryOf(params));
+    if (same !== besides) {
+      days.refresh();
+      kinds.refresh();
+    }
+    besides = same;
     try {
       const query = { ...queryOf(params), order: params.get("order"), cursor: params.get("cursor") };
-      const found = await get("/api/v1/cdrs", query, { signal });
-      if (mine !== asked) return;
+      const found = await get("/api/v1/cdrs", query, { signal: mine });
       setText(count, found.atLeast ? `at least ${counted(found.filtered, "call")}` : found.filtered === found.total ? counted(found.total, "call") : `${counted(found.filtered, "call")} of ${number(found.total)}`);
       draw(found);
     } catch (error) {
-      if (aborted(error) || mine !== asked) return;
+      if (aborted(error)) return;
       setText(count, "");
       replace(list, errorBox(error, { again: refresh }));
     }
-    if (mine === asked) list.removeAttribute("aria-busy");
+    if (!mine.aborted) list.removeAttribute("aria-busy");
   }
 
   function draw(found) {
@@ -174,7 +181,10 @@ export async function show(place, context) {
 
   list.addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-key]");
-    if (row && !event.target.closest("a, button") && !String(getSelection())) context.go(`/calls/${row.dataset.key}`);
+    if (!row || event.target.closest("a, button") || String(getSelection())) return;
+    const path = `/calls/${row.dataset.key}`;
+    if (event.ctrlKey || event.metaKey || event.shiftKey) window.open(path, "_blank", "noopener");
+    else context.go(path);
   });
   document.addEventListener("keydown", (event) => onKey(event, list), { signal });
 
@@ -227,7 +237,7 @@ function wordsOf(name, value) {
   return `${WORDS[name]}${value}${name.endsWith("S") ? " s" : ""}`;
 }
 
-const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+const dayOnly = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
 
 function span(from, until) {
   if (from !== null && until !== null) return dayOnly.formatRange(from, until - 1);

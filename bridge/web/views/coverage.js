@@ -2,17 +2,19 @@
  * Coverage: how much of the calls was recorded, by day and by rule, why not the rest, and the calls to look at.
  * @module
  */
-import { aborted, get } from "../api.js";
-import { button, card, empty, errorBox, field, heading, loading, select, table } from "../components.js";
+import { aborted, get, newest, serverNow } from "../api.js";
+import { button, card, empty, errorBox, heading, loading } from "../components.js";
 import { h, replace } from "../dom.js";
 import { counted, duration, longDuration, number, percent, person, shortMoment, ZONE } from "../format.js";
+import { field, select } from "../forms.js";
 import { icon } from "../icons.js";
+import { table } from "../table.js";
 import { bars, byWeek, filled, legend } from "./coverage/bars.js";
 import { FAULTS, GROUPS, groupsOf, reasonWord } from "./coverage/reasons.js";
 
 export const title = "Coverage";
 
-const PERIODS = [["1", "Today"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["365", "a year"], ["own", "from … to …"]];
+const PERIODS = [["1", "today"], ["7", "last 7 days"], ["30", "last 30 days"], ["90", "last 90 days"], ["365", "last 365 days"], ["own", "other days"]];
 const BARS_AT_MOST = 100;
 const PAGE = 25;
 
@@ -27,7 +29,7 @@ export async function show(place, context) {
   const days = h("div", { class: "fields" });
   const period = select(PERIODS, periodOf(params), { onchange: () => choose(period.value) });
   const [from, until] = ["from", "until"].map((name) => h("input", { type: "date", name, required: true, onchange: own }));
-  replace(days, field("Period", period), field("First day", from), field("Last day", until));
+  replace(days, field("Time", period), field("First day", from), field("Last day", until));
   replace(place, heading(title), h("div", { class: "coverage-period" }, days), content);
 
   function choose(chosen) {
@@ -45,14 +47,23 @@ export async function show(place, context) {
     choose("own");
   }
 
+  const rules = get("/api/v1/rules", null, { signal, signIn: false }).then(
+    (answer) => {
+      for (const rule of answer.items) names.set(rule.ruleId, rule.name);
+    },
+    () => {}, // not for this reader: the numbers alone do
+  );
+
+  const turn = newest(signal);
   async function read() {
+    const mine = turn();
     const [since, end, first, last] = bounds(params);
     from.value = first;
     until.value = last;
-    const waiting = setTimeout(() => replace(content, loading("Adding up …")), 400);
+    const waiting = setTimeout(() => mine.aborted || replace(content, loading("Adding up …")), 400);
     try {
       const query = { from: since, until: end, zone: ZONE, faulty: true, limit: PAGE };
-      const answer = await get("/api/v1/coverage", query, { signal });
+      const [answer] = await Promise.all([get("/api/v1/coverage", query, { signal: mine }), rules]);
       draw(answer, first, last, query);
     } catch (error) {
       if (!aborted(error)) replace(content, errorBox(error, { again: read }));
@@ -75,13 +86,6 @@ export async function show(place, context) {
     );
   }
 
-  const rules = get("/api/v1/rules", null, { signal, signIn: false }).then(
-    (answer) => {
-      for (const rule of answer.items ?? answer.rules ?? []) names.set(rule.id ?? rule.ruleId, rule.name);
-    },
-    () => {}, // not for this reader: the numbers alone do
-  );
-  await rules;
   await read();
 }
 
@@ -94,12 +98,12 @@ function periodOf(params) {
 /** From when to when (epoch ms), and the first and the last day (`2026-03-02`), all in the viewer's zone. */
 function bounds(params) {
   const own = periodOf(params) === "own";
-  const today = midnight(new Date());
+  const today = midnight(new Date(serverNow()));
   const end = own ? dayOf(params.get("until")) ?? today : today;
   let begin = own ? dayOf(params.get("from")) ?? end : moved(end, 1 - Number(periodOf(params)));
   if (begin > end) begin = end;
   if (moved(begin, 365) < end) begin = moved(end, -365);
-  const after = Math.min(moved(end, 1).getTime(), Math.max(Date.now(), begin.getTime()));
+  const after = Math.min(moved(end, 1).getTime(), Math.max(serverNow(), begin.getTime()));
   return [begin.getTime(), after, dayText(begin), dayText(end)];
 }
 

@@ -2,10 +2,11 @@
  * Exports: those that there are, with their progress, and new ones out of what a search in Calls finds.
  * @module
  */
-import { aborted, del, get } from "../api.js";
-import { badge, button, confirm, empty, errorBox, failed, heading, linkButton, loading, toast } from "../components.js";
+import { del, get } from "../api.js";
+import { badge, button, confirm, empty, errorBox, heading, linkButton, loading, staleNotice, toast } from "../components.js";
 import { h, keyed, replace, setText } from "../dom.js";
-import { ago, bytes, counted, moment, number, percent, shortMoment, time } from "../format.js";
+import { ago, bytes, counted, moment, number, percent, shortMoment, stateOf, time } from "../format.js";
+import { poll } from "../poll.js";
 import { newExport } from "./exports/new.js";
 
 /** @typedef {import("../app.js").Context} Context */
@@ -14,6 +15,8 @@ export const title = "Exports";
 
 const BUSY_MS = 1000;
 const IDLE_MS = 10_000;
+const PAGE = 100;
+const MOST = 1000;
 
 /** Why an export has failed or is deleted, by its code. */
 const REASONS = {
@@ -39,12 +42,20 @@ export async function show(place, context) {
   const form = h("div", {});
   const list = h("div", {}, loading());
   const said = h("p", { class: "unseen", role: "status" });
-  replace(place, head, form, list, said);
+  const stale = staleNotice();
+  replace(place, head, form, stale.element, list, said);
   if (params.has("new")) form.append(newExport(context));
 
   const items = h("ul", { class: "exports", "aria-label": title });
   const states = new Map();
-  let timer = 0;
+  let limit = PAGE;
+  const older = button("Show older ones", {
+    onclick: () => {
+      limit = Math.min(limit + PAGE, MOST);
+      return read();
+    },
+  });
+  const more = h("p", { class: "more" }, older);
 
   const draw = (exports) => {
     if (exports.length === 0) {
@@ -52,7 +63,8 @@ export async function show(place, context) {
       replace(list, empty("There are no exports.", how));
       return;
     }
-    if (!items.isConnected) replace(list, items);
+    if (!items.isConnected) replace(list, items, more);
+    more.hidden = exports.length < limit || limit === MOST;
     keyed(items, exports, (one) => one.id, (one) => made(one, session, read), update);
     for (const one of exports) {
       const before = states.get(one.id);
@@ -63,35 +75,21 @@ export async function show(place, context) {
     for (const element of items.children) element.classList.toggle("named", element.dataset.key === named);
   };
 
-  async function read() {
-    clearTimeout(timer);
-    let wait = IDLE_MS;
-    try {
-      const { items: exports } = await get("/api/v1/exports", null, { signal });
+  const read = poll(
+    async () => {
+      const { items: exports } = await get("/api/v1/exports", { limit }, { signal });
+      stale.show(null);
       draw(exports);
-      if (exports.some(underWay)) wait = BUSY_MS;
-    } catch (error) {
-      if (aborted(error)) return;
-      if (!items.isConnected) replace(list, errorBox(error, { again: read }));
-    }
-    if (!signal.aborted && !document.hidden) timer = setTimeout(read, wait);
-  }
-
-  const onVisibility = () => document.hidden || read();
-  document.addEventListener("visibilitychange", onVisibility);
+      return exports.some(underWay) ? BUSY_MS : IDLE_MS;
+    },
+    { everyMs: IDLE_MS, signal, onError: (error) => (items.isConnected ? stale.show(error) : replace(list, errorBox(error, { again: read }))) },
+  );
   await read();
-  return () => {
-    clearTimeout(timer);
-    document.removeEventListener("visibilitychange", onVisibility);
-  };
 }
 
 const asked = (one) => shortMoment(one.askedAt);
 
-function wordOf(one) {
-  if (one.status === "finished") return "finished";
-  return one.status === "error" ? `failed: ${why(one)}` : one.status;
-}
+const wordOf = (one) => (one.status === "error" ? `failed: ${why(one)}` : stateOf(one.status).word);
 
 const why = (one) => REASONS[one.reason] ?? one.reason ?? "";
 
@@ -176,12 +174,8 @@ function actionsOf(one, read) {
   const remove = async () => {
     const question = `The zip of ${counted(one.recordings, "recording")} goes; the recordings themselves stay.`;
     if (!(await confirm(question, { title: "Delete this export?", yes: "Delete", danger: true }))) return;
-    try {
-      await del(path);
-      await read();
-    } catch (error) {
-      failed(error);
-    }
+    await del(path);
+    await read();
   };
   return [
     linkButton("Download", `${path}/download`, { icon: "download", kind: "primary", download: one.fileName, small: true }),

@@ -2,10 +2,11 @@
  * The wallboard: the calls that go on now, and what is recorded of them.
  * @module
  */
-import { aborted, get, post, serverNow } from "../api.js";
-import { badge, button, empty, errorBox, failed, field, heading, select, toast } from "../components.js";
+import { ApiError, get, post, serverNow } from "../api.js";
+import { badge, button, empty, errorBox, heading, staleNotice } from "../components.js";
 import { h, keyed, replace, setText } from "../dom.js";
 import { counted, DIRECTIONS, duration, longDuration, reason } from "../format.js";
+import { field, select } from "../forms.js";
 import { icon } from "../icons.js";
 import { listen } from "../stream.js";
 
@@ -71,7 +72,7 @@ export async function show(place, { params, setParams, signal, session }) {
 
   const summary = h("p", { class: "now-summary minor" });
   const said = h("p", { class: "unseen", role: "status" });
-  const connection = h("p", { class: "notice now-lost", role: "status", hidden: true }, icon("warning"));
+  const stale = staleNotice();
   const search = h("input", {
     type: "search",
     value: params.get("search") ?? "",
@@ -152,43 +153,39 @@ export async function show(place, { params, setParams, signal, session }) {
       return;
     }
     try {
-      await post(`/api/v1/monitor/${verb}`, { channel: party.uniqueid }, { signal });
+      await post(`/api/v1/monitor/${verb}`, { channel: party.uniqueid });
       say(VERBS[verb].done);
     } finally {
       refresh.soon();
     }
   };
 
+  let lostStream = false;
   const refresh = refresher(async () => {
     try {
       calls = (await get("/api/v1/calls", null, { signal })).items;
-      if (signal.aborted) return;
-      setLost(lostStream);
+      if (!lostStream) setStale(null);
       draw();
     } catch (error) {
-      if (aborted(error) || signal.aborted || error.status === 401) return;
-      if (error.status === 0) setLost(true);
-      else if (list.hidden) {
+      if (signal.aborted || (error instanceof ApiError && error.status === 401)) return;
+      if (!list.hidden || (error instanceof ApiError && error.status === 0)) setStale(error);
+      else {
         nothing.hidden = false;
         replace(nothing, errorBox(error));
-      } else failed(error);
+      }
     }
   }, signal);
 
-  let lostStream = false;
-  const setLost = (lost) => {
-    if (lost === !connection.hidden) return;
-    connection.hidden = !lost;
-    replace(connection, icon("warning"), lost ? "The connection is lost. What you see may be old; it comes back by itself." : "");
-    list.classList.toggle("now-old", lost);
-    if (!lost) toast("Connected again.");
+  const setStale = (error) => {
+    stale.show(error);
+    list.classList.toggle("now-old", error !== null);
   };
 
   replace(
     place,
     heading("Now", summary),
     said,
-    connection,
+    stale.element,
     h("div", { class: "fields now-fields" }, field("Search", search), field("Show", shown)),
     list,
     nothing,
@@ -200,7 +197,7 @@ export async function show(place, { params, setParams, signal, session }) {
     signal,
     onState: (state) => {
       lostStream = state === "lost";
-      if (lostStream) setLost(true);
+      if (lostStream) setStale(new ApiError(0, "unreachable", ""));
       refresh.soon();
     },
   });

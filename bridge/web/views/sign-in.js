@@ -4,8 +4,9 @@
  */
 import { post } from "../api.js";
 import { begin, resolve } from "../app.js";
-import { button, errorText, field } from "../components.js";
+import { button, errorText } from "../components.js";
 import { h, replace } from "../dom.js";
+import { field } from "../forms.js";
 
 export const title = "Sign in";
 

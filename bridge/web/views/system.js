@@ -2,11 +2,12 @@
  * Health: is the daemon fit for its work, and if not, what to do about it.
  * @module
  */
-import { aborted, ApiError, get } from "../api.js";
-import { badge, card, errorBox, facts, failed, heading } from "../components.js";
+import { get } from "../api.js";
+import { badge, card, errorBox, facts, heading } from "../components.js";
 import { h, replace } from "../dom.js";
 import { ago, bytes, counted, longDuration, moment, number, percent, PROBLEMS, stateOf } from "../format.js";
 import { icon } from "../icons.js";
+import { poll } from "../poll.js";
 
 export const title = "Health";
 
@@ -37,39 +38,32 @@ export async function show(place, { session, signal }) {
   const overall = h("div", { role: "status" });
   replace(place, heading(title, h("span", { class: "minor small" }, "looked at every 5 s")), h("div", { class: "stack" }, overall, content));
 
-  let timer = 0;
   let drawn = "";
-  const look = async () => {
-    try {
-      const state = admin ? await get("/api/v1/status", null, { signal }) : await readiness(signal);
-      if (signal.aborted) return;
+  const look = poll(
+    async () => {
+      // /ready says to those who are no admins codes alone; its 503 is what it says, and no error.
+      const state = admin ? await get("/api/v1/status", null, { signal }) : await get("/ready", null, { signal, answers: [503] }).then(codesAlone);
       const verdict = JSON.stringify([state.ready, state.reasons, state.warnings]);
       if (verdict !== drawn) replace(overall, verdictOf(state, admin));
       drawn = verdict;
       replace(content, admin ? cards(state) : null);
-    } catch (error) {
-      if (aborted(error) || signal.aborted || error.status === 401) return;
-      if (drawn !== error.message) replace(overall, errorBox(error));
-      drawn = error.message;
-      replace(content);
-      if (!(error instanceof ApiError)) failed(error);
-    } finally {
-      if (!signal.aborted) timer = setTimeout(look, EVERY_MS);
-    }
-  };
+    },
+    {
+      everyMs: EVERY_MS,
+      signal,
+      onError: (error) => {
+        if (drawn !== error.message) replace(overall, errorBox(error));
+        drawn = error.message;
+        replace(content);
+      },
+    },
+  );
   await look();
-  return () => clearTimeout(timer);
 }
 
-/** What /ready says to those who are no admins: codes alone. A 503 is an answer here, and no error. */
-async function readiness(signal) {
-  const response = await fetch("/ready", { signal }).catch((error) => {
-    if (aborted(error)) throw error;
-    throw new ApiError(0, "unreachable", "recbridge cannot be reached");
-  });
-  const body = await response.json();
+function codesAlone({ ready, reasons, warnings }) {
   const named = (codes) => (codes ?? []).map((code) => ({ code, message: "" }));
-  return { ready: body.ready, reasons: named(body.reasons), warnings: named(body.warnings) };
+  return { ready, reasons: named(reasons), warnings: named(warnings) };
 }
 
 function verdictOf({ ready, reasons, warnings }, admin) {

@@ -2,11 +2,13 @@
  * What stands around a call's timeline: who with whom, its recordings, tags, notes, holds, and who listened.
  * @module
  */
-import { aborted, del, post } from "../../api.js";
-import { badge, button, card, confirm, dialog, errorBox, facts, field, linkButton, table } from "../../components.js";
-import { h, replace } from "../../dom.js";
+import { del, post } from "../../api.js";
+import { badge, button, card, confirm, dialog, facts, linkButton } from "../../components.js";
+import { h } from "../../dom.js";
 import { bytes, counted, DIRECTIONS, duration, moment, person, reason, STATES, time } from "../../format.js";
+import { field, form } from "../../forms.js";
 import { icon } from "../../icons.js";
+import { table } from "../../table.js";
 import { hasAudio, list } from "./model.js";
 
 /** @typedef {import("./model.js").Model} Model */
@@ -14,6 +16,7 @@ import { hasAudio, list } from "./model.js";
 /** How long they may be: `bridge/core/call_details.py`. */
 const MOST_TAG = 40;
 const MOST_NOTE = 4000;
+const ADDING = { submit: "Add", quiet: true, class: "adding" };
 
 /**
  * Who with whom, when, how long, and whether it is recorded.
@@ -118,7 +121,7 @@ export function tags(call, anew) {
   };
   return card("Tags",
     call.tagged.length > 0 && h("ul", { class: "tags" }, call.tagged.map(one)),
-    form(field("New tag", input), "Add", add));
+    form([field("New tag", input)], { ...ADDING, onSubmit: add }));
 }
 
 /**
@@ -142,46 +145,25 @@ export function notes(call, anew) {
     await post(path, { text: input.value.trim() });
     await anew();
   };
-  return card("Notes", call.notes.length > 0 && h("ul", { class: "notes" }, call.notes.map(one)), form(field("New note", input), "Add", add));
-}
-
-function form(content, words, send) {
-  const problem = h("div", {});
-  const submit = h("button", { type: "submit", class: "button" }, words);
-  const element = h("form", { class: "adding" }, content, submit, problem);
-  element.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (submit.getAttribute("aria-busy")) return;
-    submit.setAttribute("aria-busy", "true");
-    try {
-      replace(problem);
-      await send();
-    } catch (error) {
-      if (!aborted(error)) replace(problem, errorBox(error));
-    } finally {
-      submit.removeAttribute("aria-busy");
-    }
-  });
-  return element;
+  return card("Notes", call.notes.length > 0 && h("ul", { class: "notes" }, call.notes.map(one)), form([field("New note", input)], { ...ADDING, onSubmit: add }));
 }
 
 /**
  * Legal holds on the call: admins see, set and release them.
  * @param {Object<string, any>} call
  * @param {() => Promise<void>} anew
- * @param {AbortSignal} signal
  * @returns {HTMLElement}
  */
-export function holds(call, anew, signal) {
+export function holds(call, anew) {
   const inForce = call.holds.filter((hold) => hold.releasedAt === null);
   const set = async () => {
-    const why = await askWhy("Hold this call", "Nothing of this call is deleted until the hold is released.", "Set the hold", signal);
+    const why = await askWhy("Hold this call", "Nothing of this call is deleted until the hold is released.", "Set the hold");
     if (!why) return;
     await post("/api/v1/holds", { callId: call.callId, why });
     await anew();
   };
   const release = async (hold) => {
-    const why = await askWhy("Release the hold", "What is over its time is deleted then.", "Release", signal);
+    const why = await askWhy("Release the hold", "What is over its time is deleted then.", "Release");
     if (!why) return;
     await post(`/api/v1/holds/${encodeURIComponent(hold.id)}/release`, { why });
     await anew();
@@ -203,17 +185,11 @@ function target(hold) {
   return list(parts.filter(Boolean)) || "all calls of a time";
 }
 
-function askWhy(title, what, yes, signal) {
+function askWhy(title, what, yes) {
   return dialog(title, (close) => {
     const input = h("textarea", { rows: "2", required: true, maxlength: "1000" });
-    const element = h("form", {}, h("p", {}, what), field("Why", input), h("div", { class: "dialog-actions" },
-      button("Cancel", { onclick: () => close() }), h("button", { type: "submit", class: "button primary" }, yes)));
-    element.addEventListener("submit", (event) => {
-      event.preventDefault();
-      if (input.value.trim()) close(input.value.trim());
-    });
-    return element;
-  }, { signal });
+    return form([h("p", {}, what), field("Why", input)], { submit: yes, onCancel: close, onSubmit: () => input.value.trim() && close(input.value.trim()) });
+  });
 }
 
 /**

@@ -18,6 +18,7 @@ import { person } from "../../format.js";
  * What one rule recorded in one record: what is played through as one.
  * @typedef {Object} Lane
  * @property {string} key
+ * @property {string} recordId
  * @property {number|null} ruleId null where no rule had to do with a talk
  * @property {string} name
  * @property {Track[]} tracks in the order of time

@@ -3,9 +3,10 @@
  * @module
  */
 import { ApiError } from "../../api.js";
-import { button, dialog, errorText, select, toast } from "../../components.js";
+import { button, dialog, errorText, toast } from "../../components.js";
 import { h, replace, set, setText } from "../../dom.js";
 import { duration, time } from "../../format.js";
+import { select } from "../../forms.js";
 import { icon } from "../../icons.js";
 import { hasAudio, list } from "./model.js";
 import { Sound, SPEEDS } from "./sound.js";
@@ -161,7 +162,7 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
     } catch {
       // Without TLS a browser gives nobody the clipboard.
       const field = h("input", { type: "text", readonly: true, value: link, "aria-label": "Link", class: "link-field", onfocus: () => field.select() });
-      await dialog("Link to this moment", () => h("div", {}, field, h("p", { class: "hint" }, "Copy it from here.")), { signal });
+      await dialog("Link to this moment", () => h("div", {}, field, h("p", { class: "hint" }, "Copy it from here.")));
     }
   }
 

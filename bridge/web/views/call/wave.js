@@ -88,7 +88,7 @@ export class Wave {
       dragToSeek: true,
       peaks: loud.sides,
       duration: loud.durationS,
-      cspNonce: document.querySelector("meta[name=style-nonce]")?.content,
+      cspNonce: document.querySelector("meta[name=style-nonce]")?.getAttribute("content") ?? undefined,
     });
     this.surfer.on("interaction", (offsetS) => this.onPick(offsetS));
     this.moveTo(at);

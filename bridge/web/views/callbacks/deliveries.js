@@ -2,10 +2,12 @@
  * The deliveries of a webhook, the newest first, page by page.
  * @module
  */
-import { aborted, get, post } from "../../api.js";
-import { badge, button, empty, errorBox, field, loading, select, table, toast } from "../../components.js";
+import { aborted, get, newest, post } from "../../api.js";
+import { badge, button, empty, errorBox, loading, toast } from "../../components.js";
 import { h, replace } from "../../dom.js";
 import { ago, number, shortMoment } from "../../format.js";
+import { field, select } from "../../forms.js";
+import { table } from "../../table.js";
 import { errorWords } from "./words.js";
 
 const STATES = [["", "all"], ["waiting", "waiting"], ["delivered", "delivered"], ["given-up", "given up"]];
@@ -28,9 +30,10 @@ export function deliveries(webhook, { params, setParams, signal }) {
   });
   let items = [];
   let whole = false;
+  const turn = newest(signal);
 
   async function page(before) {
-    const answer = await get(path, { state: params.get("state"), limit: PAGE, before }, { signal });
+    const answer = await get(path, { state: params.get("state"), limit: PAGE, before }, { signal: turn() });
     whole = answer.items.length < PAGE;
     return answer.items;
   }

@@ -3,8 +3,9 @@
  * @module
  */
 import { patch, post } from "../../api.js";
-import { button, dialog, errorBox, field, select, toast } from "../../components.js";
-import { h, replace } from "../../dom.js";
+import { button, dialog, toast } from "../../components.js";
+import { h } from "../../dom.js";
+import { field, form, select } from "../../forms.js";
 
 const FORMATS = [["standard", "Standard Webhooks"], ["vonage", "Vonage"]];
 
@@ -14,13 +15,12 @@ const FORMATS = [["standard", "Standard Webhooks"], ["vonage", "Vonage"]];
  * @param {(value?: any) => void} close
  * @returns {HTMLElement}
  */
-export function form(webhook, close) {
+export function callbackForm(webhook, close) {
   const url = h("input", { type: "url", name: "url", required: true, value: webhook?.url ?? "", placeholder: "https://", maxlength: 2000 });
   const format = select(FORMATS, webhook?.format ?? "standard", { name: "format" });
   const events = h("input", { name: "events", required: true, value: (webhook?.events ?? ["*"]).join(", ") });
   const archive = h("input", { type: "url", name: "archiveUrl", value: webhook?.archiveUrl ?? "", maxlength: 2000 });
   const secret = h("input", { name: "secret", autocomplete: "off", spellcheck: "false" });
-  const problem = h("div", {});
 
   async function save() {
     const body = {
@@ -28,48 +28,32 @@ export function form(webhook, close) {
       events: events.value.split(/[\s,]+/).filter(Boolean),
       archiveUrl: archive.value.trim() || null,
     };
-    try {
-      if (webhook) {
-        close(await patch(`/api/v1/webhooks/${encodeURIComponent(webhook.id)}`, body));
-      } else {
-        const given = secret.value.trim() ? { secret: secret.value.trim() } : {};
-        close(await post("/api/v1/webhooks", { ...body, ...given, format: format.value }));
-      }
-    } catch (error) {
-      replace(problem, errorBox(error));
+    if (webhook) {
+      close(await patch(`/api/v1/webhooks/${encodeURIComponent(webhook.id)}`, body));
+    } else {
+      const given = secret.value.trim() ? { secret: secret.value.trim() } : {};
+      close(await post("/api/v1/webhooks", { ...body, ...given, format: format.value }));
     }
   }
 
-  return h(
-    "form",
-    {
-      class: "stack webhook-form",
-      onsubmit: (event) => {
-        event.preventDefault();
-        save();
-      },
-    },
-    field("Address", url),
-    !webhook && field("Format", format),
-    field("Events", events, { hint: "Names like section.stored, section.*, journal.entry; * is all." }),
-    field("Archive address", archive, { hint: "Vonage's archive events go here, if it is given." }),
-    !webhook && field("Secret", secret, { hint: "Leave it empty: one is made, and shown once." }),
-    problem,
-    h(
-      "div",
-      { class: "dialog-actions" },
-      button("Cancel", { onclick: () => close() }),
-      h("button", { type: "submit", class: "button primary" }, webhook ? "Save" : "Add"),
-    ),
+  return form(
+    [
+      field("Address", url),
+      !webhook && field("Format", format),
+      field("Events", events, { hint: "Names like section.stored, section.*, journal.entry; * is all." }),
+      field("Archive address", archive, { hint: "Vonage's archive events go here, if it is given." }),
+      !webhook && field("Secret", secret, { hint: "Leave it empty: one is made, and shown once." }),
+    ],
+    { submit: webhook ? "Save" : "Add", onSubmit: save, onCancel: close, class: "stack webhook-form" },
   );
 }
 
 /**
  * Show a secret, this once.
  * @param {string} secret
- * @param {AbortSignal} signal
+ * @returns {Promise<void>} done when it was left
  */
-export function showSecret(secret, signal) {
+export function showSecret(secret) {
   const text = h("input", { readonly: true, value: secret, class: "mono", "aria-label": "Secret", spellcheck: "false" });
   const copy = async () => {
     text.select();
@@ -83,8 +67,7 @@ export function showSecret(secret, signal) {
     (close) => [
       h("p", {}, "The receiver checks signatures with it. It is shown this once: afterwards only a new one can be made."),
       h("div", { class: "secret" }, text, mayCopy && button("Copy", { onclick: copy })),
-      h("div", { class: "dialog-actions" }, button("I have it", { kind: "primary", onclick: () => close() })),
+      h("div", { class: "form-actions" }, button("I have it", { kind: "primary", onclick: () => close() })),
     ],
-    { signal },
   );
 }

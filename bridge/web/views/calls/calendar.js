@@ -2,16 +2,16 @@
  * A month of days, each with how many calls began on it. A click takes a day, a drag or a click with Shift a stretch.
  * @module
  */
-import { aborted, get } from "../../api.js";
+import { aborted, get, newest } from "../../api.js";
 import { button, errorText } from "../../components.js";
 import { h, replace, setText } from "../../dom.js";
-import { counted } from "../../format.js";
-import { filtersOf, midnight, periodOf, timesOf, ZONE } from "./query.js";
+import { counted, LOCALE, ZONE } from "../../format.js";
+import { filtersOf, midnight, periodOf, timesOf } from "./query.js";
 
-const monthName = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
-const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
-const weekday = new Intl.DateTimeFormat(undefined, { weekday: "narrow" });
-const weekdayLong = new Intl.DateTimeFormat(undefined, { weekday: "long" });
+const monthName = new Intl.DateTimeFormat(LOCALE, { month: "long", year: "numeric" });
+const dayName = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const weekday = new Intl.DateTimeFormat(LOCALE, { weekday: "narrow" });
+const weekdayLong = new Intl.DateTimeFormat(LOCALE, { weekday: "long" });
 const STEPS = 4;
 
 /** The week begins on this day; 1 is Monday. */
@@ -48,7 +48,7 @@ export function calendar({ params, signal }, onPick) {
   );
   const element = h("section", { class: "card calendar", "aria-label": "Days" }, head, grid, note);
   let month = startOf(timesOf(params));
-  let asked = 0;
+  const turn = newest(signal);
   let begun = null;
   let last = null;
   let moved = false;
@@ -146,18 +146,16 @@ export function calendar({ params, signal }, onPick) {
   }
 
   async function refresh() {
-    const mine = (asked += 1);
     setText(label, monthName.format(month));
     grid.setAttribute("aria-label", monthName.format(month));
     const until = new Date(month.getFullYear(), month.getMonth() + 1, 1).getTime();
     const query = { ...filtersOf(params), from: Math.max(0, month.getTime()), until, zone: ZONE };
     try {
-      const found = await get("/api/v1/cdrs/days", query, { signal });
-      if (mine !== asked) return;
+      const found = await get("/api/v1/cdrs/days", query, { signal: turn() });
       draw(found.items);
       setText(note, found.atLeast ? "There are more calls than are counted here." : "");
     } catch (error) {
-      if (aborted(error) || mine !== asked) return;
+      if (aborted(error)) return;
       draw([]);
       setText(note, errorText(error));
     }

@@ -2,7 +2,7 @@
  * How many of the calls that are found have which value; a click narrows the list to it, another one takes it away.
  * @module
  */
-import { aborted, get } from "../../api.js";
+import { aborted, get, newest } from "../../api.js";
 import { errorText } from "../../components.js";
 import { h, replace } from "../../dom.js";
 import { DIRECTIONS, number, stateOf } from "../../format.js";
@@ -28,7 +28,7 @@ const GROUPS = [
 export function facets({ params, signal }, onChange) {
   const element = h("section", { class: "card facets", "aria-label": "Narrow down" });
   const open = new Set();
-  let asked = 0;
+  const turn = newest(signal);
   let found = null;
 
   const chosen = (name) => {
@@ -87,14 +87,12 @@ export function facets({ params, signal }, onChange) {
   }
 
   async function refresh() {
-    const mine = (asked += 1);
     try {
-      const answer = await get("/api/v1/cdrs/facets", queryOf(params), { signal });
-      if (mine !== asked) return;
+      const answer = await get("/api/v1/cdrs/facets", queryOf(params), { signal: turn() });
       found = answer;
       draw();
     } catch (error) {
-      if (!aborted(error) && mine === asked) replace(element, h("p", { class: "hint" }, errorText(error)));
+      if (!aborted(error)) replace(element, h("p", { class: "hint" }, errorText(error)));
     }
   }
 

@@ -2,6 +2,7 @@
  * What the view Calls is asked: its address, and what the API is asked for it. The address is the whole state.
  * @module
  */
+import { serverNow } from "../../api.js";
 
 /** What narrows a list; the same names in the address and in the API. */
 export const FILTERS = ["search", "number", "name", "user", "queue", "direction", "status", "tag", "recorded", "minS", "maxS"];
@@ -17,9 +18,6 @@ export const PERIODS = [
 ];
 const DEFAULT = PERIODS[0][0];
 const DAYS = { "30d": 30, "7d": 7 };
-
-/** The viewer's zone. */
-export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 
 /** @param {Date} at @param {number} [days] @returns {Date} midnight of that day, or of one so many days later */
 export const midnight = (at, days = 0) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + days);
@@ -41,7 +39,7 @@ export function periodOf(params) {
  * @param {Date} [now]
  * @returns {{from: number|null, until: number|null}}
  */
-export function timesOf(params, now = new Date()) {
+export function timesOf(params, now = new Date(serverNow())) {
   const period = periodOf(params);
   const from = (at) => ({ from: at.getTime(), until: null });
   if (period === "") return { from: time(params.get("from")), until: time(params.get("until")) };
@@ -63,8 +61,9 @@ function time(text) {
  * @returns {Object<string, string>}
  */
 export function filtersOf(params) {
+  /** @type {Record<string, string>} */
   const found = {};
-  for (const name of FILTERS) if (params.get(name)) found[name] = params.get(name);
+  for (const name of FILTERS) if (params.get(name)) found[name] = params.get(name) ?? "";
   return found;
 }
 

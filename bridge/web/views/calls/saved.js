@@ -2,8 +2,9 @@
  * Searches that somebody has given a name; they stay in this browser. Whom they are to reach gets the address itself.
  * @module
  */
-import { button, confirm, dialog, field, toast } from "../../components.js";
+import { button, confirm, dialog, toast } from "../../components.js";
 import { h, replace } from "../../dom.js";
+import { field, form } from "../../forms.js";
 
 const KEY = "recbridge.searches";
 
@@ -29,23 +30,15 @@ function keep(searches) {
  * @param {import("../../app.js").Context} context
  * @returns {HTMLElement}
  */
-export function savedSearches({ params, go, signal }) {
+export function savedSearches({ params, go }) {
   const place = h("div", { class: "saved" });
 
   async function save() {
     const name = await dialog("Save this search", (close) => {
       const input = h("input", { type: "text", name: "name", required: true, maxlength: "60", autocomplete: "off" });
-      const submit = (event) => {
-        event.preventDefault();
-        if (input.value.trim()) close(input.value.trim());
-      };
-      return h(
-        "form",
-        { onsubmit: submit },
-        field("Name", input, { hint: "It is kept in this browser. To show it to others send them the address." }),
-        h("div", { class: "dialog-actions" }, h("button", { type: "submit", class: "button primary" }, "Save")),
-      );
-    }, { signal });
+      const named = field("Name", input, { hint: "It is kept in this browser. To show it to others send them the address." });
+      return form([named], { submit: "Save", onCancel: close, onSubmit: () => input.value.trim() && close(input.value.trim()) });
+    });
     if (!name) return;
     const query = new URLSearchParams(params);
     query.delete("cursor");
@@ -54,7 +47,7 @@ export function savedSearches({ params, go, signal }) {
   }
 
   async function remove(one) {
-    if (!(await confirm(`“${one.name}” is forgotten.`, { yes: "Forget", title: "Forget this search?", signal }))) return;
+    if (!(await confirm(`“${one.name}” is forgotten.`, { yes: "Forget", title: "Forget this search?" }))) return;
     keep(kept().filter((other) => other.name !== one.name));
     draw();
   }

@@ -3,7 +3,7 @@
  * @module
  */
 import { h } from "../../dom.js";
-import { longDuration, percent } from "../../format.js";
+import { LOCALE, longDuration, percent } from "../../format.js";
 import { GROUPS, groupsOf } from "./reasons.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -12,7 +12,7 @@ const STEP = 10;
 const LABELS = 8;
 const LABELS_ON_A_PHONE = 4;
 
-const dayLabel = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const dayLabel = new Intl.DateTimeFormat(LOCALE, { month: "short", day: "numeric" });
 
 /** @typedef {{day: string, calls: number, talkedS: number, recordedS: number, reasons: Object<string, number>, faulty: number}} Step */
 

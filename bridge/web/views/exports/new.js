@@ -2,10 +2,11 @@
  * Asking for an export: of the calls that a search finds, or of some calls by their numbers.
  * @module
  */
-import { aborted, get, post } from "../../api.js";
-import { button, card, errorBox, field, select } from "../../components.js";
-import { h, replace, setText } from "../../dom.js";
-import { counted } from "../../format.js";
+import { aborted, get, newest, post } from "../../api.js";
+import { card, errorText } from "../../components.js";
+import { h, setText } from "../../dom.js";
+import { counted, DIRECTIONS } from "../../format.js";
+import { field, form, select } from "../../forms.js";
 
 /** What a search in Calls can be narrowed by; the same names as in its address and in the API. */
 const FIELDS = [
@@ -17,11 +18,10 @@ const FIELDS = [
   ["direction", "Direction"],
   ["status", "Status"],
   ["tag", "Tags"],
-  ["minS", "At least (seconds)"],
-  ["maxS", "At most (seconds)"],
+  ["minS", "Talked at least (s)"],
+  ["maxS", "Talked at most (s)"],
 ];
 const SHOWN = new Set(["number", "user", "queue", "direction"]);
-const DIRECTIONS = [["", "any"], ["inbound", "inbound"], ["outbound", "outbound"], ["internal", "internal"]];
 const NUMBERS = new Set(["minS", "maxS"]);
 const MOST_CALLS = 5000;
 
@@ -34,7 +34,6 @@ export function newExport({ params, go, signal }) {
   const inputs = new Map();
   const email = h("input", { type: "email", name: "email", autocomplete: "email" });
   const found = h("p", { class: "minor", role: "status" });
-  const problem = h("div", {});
 
   const input = (name, attributes) => {
     const element = h("input", { name, value: params.get(name) ?? "", ...attributes });
@@ -51,7 +50,7 @@ export function newExport({ params, go, signal }) {
     for (const [name, label] of FIELDS) {
       if (!SHOWN.has(name) && !params.get(name)) continue;
       if (name === "direction") {
-        const choice = select(DIRECTIONS, params.get(name) ?? "", { name });
+        const choice = select([["", "any"], ...Object.entries(DIRECTIONS)], params.get(name) ?? "", { name });
         inputs.set(name, choice);
         rows.push(field(label, choice));
       } else {
@@ -71,56 +70,39 @@ export function newExport({ params, go, signal }) {
     return wanted;
   };
 
-  let asking = 0;
+  const turn = newest(signal);
   async function count() {
-    const turn = ++asking;
     if (cdrs.length > 0) {
       setText(found, `${counted(cdrs.length, "call")} ${cdrs.length === 1 ? "is" : "are"} chosen.`);
       return;
     }
     try {
-      const answer = await get("/api/v1/cdrs", { ...filter(), limit: 1 }, { signal });
-      if (turn === asking) setText(found, `${answer.atLeast ? "At least " : ""}${counted(answer.filtered, "call")} with a recording ${answer.filtered === 1 ? "fits" : "fit"}.`);
+      const answer = await get("/api/v1/cdrs", { ...filter(), limit: 1 }, { signal: turn() });
+      setText(found, `${answer.atLeast ? "At least " : ""}${counted(answer.filtered, "call")} with a recording ${answer.filtered === 1 ? "fits" : "fit"}.`);
     } catch (error) {
-      if (!aborted(error) && turn === asking) setText(found, error.message);
+      if (!aborted(error)) setText(found, errorText(error));
     }
   }
 
   async function ask() {
     const what = cdrs.length > 0 ? { cdrs: cdrs.slice(0, MOST_CALLS) } : { filter: filter() };
     const body = email.value.trim() ? { ...what, email: email.value.trim() } : what;
-    try {
-      const made = await post("/api/v1/exports", body);
-      go(`/exports?id=${encodeURIComponent(made.id)}`, { replace: true });
-    } catch (error) {
-      replace(problem, errorBox(error));
-    }
+    const made = await post("/api/v1/exports", body);
+    if (!signal.aborted) go(`/exports?id=${encodeURIComponent(made.id)}`, { replace: true });
   }
 
-  const form = h(
-    "form",
-    {
-      class: "stack",
-      onsubmit: (event) => {
-        event.preventDefault();
-        ask();
-      },
-      onchange: count,
-    },
-    rows.length > 0 && h("div", { class: "fields" }, rows),
-    found,
-    field("Mail when it is done, to", email, { hint: "Leave it empty for no mail." }),
-    problem,
-    h(
-      "div",
-      { class: "row" },
-      h("button", { type: "submit", class: "button primary" }, "Make the export"),
-      button("Cancel", { onclick: () => go("/exports", { replace: true }) }),
-    ),
+  const asking = form(
+    [
+      rows.length > 0 && h("div", { class: "fields" }, rows),
+      found,
+      field("Mail when it is done, to", email, { hint: "Leave it empty for no mail." }),
+    ],
+    { submit: "Make the export", onSubmit: ask, onCancel: () => go("/exports", { replace: true }) },
   );
+  asking.addEventListener("change", count);
   count();
   const about = h("p", { class: "minor" }, "All recordings of these calls that you may hear become one zip, with a manifest that has the checksum of each.");
-  return h("div", { class: "new-export" }, card("New export", about, form));
+  return h("div", { class: "new-export" }, card("New export", about, asking));
 }
 
 /** What `datetime-local` takes of a time in the address: epoch milliseconds, or ISO 8601. */

@@ -2,14 +2,15 @@
  * "Why?": a call, or an imagined one, and each rule's answer.
  * @module
  */
-import { aborted, get, post } from "../../api.js";
-import { card, errorBox, field, loading, select } from "../../components.js";
-import { h, replace, uniqueId } from "../../dom.js";
-import { person, shortMoment } from "../../format.js";
+import { aborted, get, newest, post } from "../../api.js";
+import { card, errorBox, loading } from "../../components.js";
+import { h, replace } from "../../dom.js";
+import { DIRECTIONS, person, shortMoment } from "../../format.js";
+import { field, form, select } from "../../forms.js";
 import { explanation } from "./answers.js";
 
 const RECENT = 25;
-const DIRECTIONS = [["", "by who is outside"], ["inbound", "inbound"], ["outbound", "outbound"], ["internal", "internal"]];
+const ASK = "Ask the rules";
 const OWN = ["call", "from", "to", "direction", "queue", "dialed", "context", "at", "variables", "channels", "callId"];
 
 /**
@@ -24,7 +25,7 @@ export function why(context) {
     ["call", "A call"],
     ["imagined", "An imagined call"],
   ].map(([kind, words]) => h("button", { type: "button", class: "button small", onclick: () => choose(kind) }, words));
-  let asking = 0;
+  const turn = newest(signal);
 
   function choose(kind) {
     kinds.forEach((one, at) => one.setAttribute("aria-pressed", String((at === 0) === (kind === "call"))));
@@ -35,19 +36,18 @@ export function why(context) {
   /** Ask, and have the address say what was asked. */
   async function ask(query, body) {
     setParams({ ...Object.fromEntries(OWN.map((name) => [name, null])), ...query }, { replace: true });
-    const mine = (asking += 1);
     replace(place, loading());
     try {
-      const answer = await post("/api/v1/rules/explain", body, { signal });
-      if (mine === asking) replace(place, explanation(answer));
+      const answer = await post("/api/v1/rules/explain", body, { signal: turn() });
+      replace(place, explanation(answer));
     } catch (error) {
-      if (!aborted(error) && mine === asking) replace(place, errorBox(error));
+      if (!aborted(error)) replace(place, errorBox(error));
     }
   }
 
   function callForm() {
     const input = h("input", { type: "text", name: "call", required: true, autocomplete: "off", value: params.get("call") ?? "", class: "mono" });
-    const recent = h("div", { class: "field why-recent" });
+    const recent = h("div", { class: "why-recent" });
     fillRecent(recent, (id) => {
       input.value = id;
       ask({ call: id }, { call: id });
@@ -57,7 +57,7 @@ export function why(context) {
         field("Number of the call, its id, a recordId, or a channel of a call that runs", input),
         recent,
       ],
-      () => ask({ call: input.value.trim() }, { call: input.value.trim() }),
+      { submit: ASK, class: "stack why-form", onSubmit: () => ask({ call: input.value.trim() }, { call: input.value.trim() }) },
     );
   }
 
@@ -67,8 +67,7 @@ export function why(context) {
       if (items.length === 0) return;
       const options = items.map((one) => [String(one.id), `${shortMoment(one.startedAt)}  ${person(one.source)} → ${person(one.destination)}`]);
       const picker = select([["", "Choose …"], ...options], "", { onchange: () => picker.value && chosen(picker.value) });
-      const id = (picker.id = uniqueId("recent"));
-      replace(recent, h("label", { for: id }, "or one of the newest"), picker);
+      replace(recent, field("or one of the newest", picker));
     } catch {
       // The number can still be typed in.
     }
@@ -79,7 +78,7 @@ export function why(context) {
     const inputs = {
       from: input("from", { required: true }),
       to: input("to", { required: true }),
-      direction: select(DIRECTIONS, params.get("direction") ?? "", { name: "direction" }),
+      direction: select([["", "by who is outside"], ...Object.entries(DIRECTIONS)], params.get("direction") ?? "", { name: "direction" }),
       queue: input("queue"),
       dialed: input("dialed"),
       context: input("context"),
@@ -101,25 +100,11 @@ export function why(context) {
       callId: ["Call id", "What a sample goes by"],
     };
     const fields = Object.entries(labels).map(([name, [label, hint]]) => field(label, inputs[name], { hint }));
-    return form([h("div", { class: "grid why-imagined" }, fields)], () => {
+    const onSubmit = () => {
       const said = Object.fromEntries(Object.entries(inputs).map(([name, one]) => [name, one.value.trim()]).filter(([, value]) => value));
-      ask(said, imagined(said));
-    });
-  }
-
-  function form(children, onsubmit) {
-    return h(
-      "form",
-      {
-        class: "stack why-form",
-        onsubmit: (event) => {
-          event.preventDefault();
-          onsubmit();
-        },
-      },
-      ...children,
-      h("div", {}, h("button", { type: "submit", class: "button primary" }, "Ask the rules")),
-    );
+      return ask(said, imagined(said));
+    };
+    return form([h("div", { class: "grid why-imagined" }, fields)], { submit: ASK, class: "stack why-form", onSubmit });
   }
 
   const part = card("Why?", h("div", { class: "row why-kinds", role: "group", "aria-label": "About" }, kinds), forms, place);
