@@ -145,11 +145,13 @@ async def it_is_heard(visit: Visit) -> None:
     await focus_is_seen(page)
     await press(page, " ")
     await visit.until(f"{AUDIO}.paused")
-    end = float(await position.get_attribute("max") or "0")
-    await press(page, "ArrowRight")  # 10 seconds are more than there are
-    assert float(await position.input_value()) == pytest.approx(end, abs=1)
+    before = float(await position.input_value())
+    await press(page, "ArrowRight")  # over the end, unless the machine is so slow that there is more to hear
+    later = float(await position.input_value())
+    assert before < later <= before + 10.1
     await press(page, "ArrowLeft")
-    assert float(await position.input_value()) < 1
+    moved = later - float(await position.input_value())
+    assert moved == pytest.approx(10, abs=0.2) or await page.evaluate(f"{AUDIO}.currentTime") == 0
     await press(page, ".")
     await expect(page.get_by_label("Speed")).to_have_value("1.25")
     await press(page, ",", ",")
