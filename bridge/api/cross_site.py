@@ -68,12 +68,14 @@ class SessionCookie:
 
     value: str | None
     _secure: bool
+    _over_tls: bool
 
     def put(self, response: web.StreamResponse, value: str, lasts: timedelta) -> None:
         """Give the browser this one."""
         lasts_s = int(lasts.total_seconds())
+        secure = self._secure or self._over_tls
         response.set_cookie(
-            self._name, value, max_age=lasts_s, path="/", httponly=True, secure=self._secure, samesite="Strict"
+            self._name, value, max_age=lasts_s, path="/", httponly=True, secure=secure, samesite="Strict"
         )
 
     def take_away(self, response: web.StreamResponse) -> None:
@@ -95,7 +97,9 @@ class SessionCookie:
 def session_cookie(request: web.Request, trusted: Sequence[Network]) -> SessionCookie:
     """Over TLS, ours or a trusted proxy's, only the one that no subdomain can set."""
     secure = public_address(request, trusted)[0] == "https"
-    return SessionCookie(request.cookies.get(_HOST_NAME if secure else _NAME) or None, secure)
+    # Of a proxy that is not trusted the page's own address says that it speaks TLS.
+    over_tls = request.headers.get("Origin", "").startswith("https:")
+    return SessionCookie(request.cookies.get(_HOST_NAME if secure else _NAME) or None, secure, over_tls)
 
 
 def needs_check(request: web.Request) -> bool:

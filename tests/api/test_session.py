@@ -348,6 +348,17 @@ async def test_nobody_else_says_that_it_is_tls(house: House, client: Client) -> 
     assert not cookie_of(response)["secure"]
 
 
+async def test_behind_a_proxy_that_nobody_named_the_cookie_stays_with_tls_all_the_same(
+    house: House, client: Client
+) -> None:
+    body = {"token": await plain_token(house)}
+    page = {"Host": "pbx.example", "Origin": "https://pbx.example"}
+    response = await client.post(SESSION, json=body, headers=page)
+    assert response.status == 201
+    assert cookie_of(response).key == "recbridge_session"
+    assert cookie_of(response)["secure"]
+
+
 async def test_the_last_proxy_says_how_it_was_asked(house: House) -> None:
     house.trusted_proxies = (LOOPBACK,)
     async with house.opened() as client:
