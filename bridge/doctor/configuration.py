@@ -38,7 +38,7 @@ def _rules(ground: Ground) -> Finding:
     except BadInputError as error:
         return failed(
             RULES,
-            f"{_first(error.problems)}; the last good ones record meanwhile",
+            f"{_first(error.problems)}; a daemon that runs keeps to the last good ones",
             f"{_CHECK}; then `systemctl reload recbridge`",
             problems=len(error.problems),
         )

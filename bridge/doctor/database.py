@@ -31,10 +31,7 @@ def soundness(ground: Ground) -> Sequence[Finding]:
     except StoreError as error:
         return [failed("database", error.message, _remedy(error, path))]
     if lines:
-        remedy = (
-            f"`systemctl stop recbridge`, copy {path.parent} away, then restore a backup; recordings in the spool stay"
-        )
-        return [failed("database", f"{path} is damaged: {lines[0]} ({len(lines)} findings)", remedy)]
+        return [failed("database", f"{path} is damaged: {lines[0]} ({len(lines)} findings)", _restore(path))]
     return [ok("database", f"{path} is sound and of this recbridge")]
 
 
@@ -48,8 +45,16 @@ def _remedy(error: StoreError, path: Path) -> str:
             return "install the newer recbridge again; an older one cannot read its database"
         case "foreign":
             return "correct `database:` in the configuration"
+        case "corrupt":
+            return _restore(path)
+        case "locked":
+            return f"`fuser -v {path}` names the other program: end it, or let it finish"
         case _:
             return f"run it as root, or see `dmesg` and the rights of {path.parent}"
+
+
+def _restore(path: Path) -> str:
+    return f"`systemctl stop recbridge`, copy {path.parent} away, then restore a backup; recordings in the spool stay"
 
 
 def sqlite_version(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Finding:

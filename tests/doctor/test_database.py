@@ -11,6 +11,7 @@ import pytest
 
 from bridge import tokens
 from bridge.core.access import Role
+from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity
 from bridge.core.mails import Mail
 from bridge.core.records import SectionState
@@ -171,3 +172,14 @@ def test_changes_that_wait_without_a_daemon_are_told(tmp_path: Path) -> None:
     kept_there.close()
     found = database.intents(place)
     assert (found.state, "systemctl restart" in found.remedy) == (State.WARNING, True)
+
+
+@pytest.mark.parametrize(("reason", "words"), [("corrupt", "restore a backup"), ("locked", "fuser")])
+def test_a_database_that_cannot_be_read_is_no_question_of_rights(
+    reason: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_path: Path) -> list[str]:
+        raise StoreError("it does not open", reason=reason)
+
+    monkeypatch.setattr(database, "damage", broken)
+    assert words in str(one(database.soundness(ground(tmp_path)), "database").remedy)
