@@ -85,7 +85,7 @@ export function recordings(model, { mayPlay, mayDownload, onPick }) {
     { label: "Sides", cell: ({ track }) => sides(track.section, model), class: "minor" },
     { label: "Size", cell: ({ track }) => (track.section.deleted ? "–" : bytes(track.section.sizeBytes)), class: "number nowrap" },
     { label: "State", cell: ({ track }) => state(track) },
-    { label: "", cell: ({ lane, track }) => h("div", { class: "row doings" }, actions(lane, track)), class: "nowrap" },
+    { label: h("span", { class: "unseen" }, "What you may do"), cell: ({ lane, track }) => h("div", { class: "row doings" }, actions(lane, track)), class: "nowrap" },
   ];
   const actions = (lane, track) => track.playable && [
     mayPlay && button("Play", { icon: "play", small: true, title: `Play section ${track.section.file} of ${lane.name}`, onclick: () => onPick(track.startS, lane) }),

@@ -88,7 +88,7 @@ function columns(resend) {
     { label: "Attempts", cell: (one) => number(one.attempts), class: "number" },
     { label: "Last answer", cell: said, class: "wide" },
     {
-      label: "",
+      label: h("span", { class: "unseen" }, "What you may do"),
       cell: (one) => one.state !== "waiting" && button("Resend", { small: true, title: `Resend ${one.event} of ${shortMoment(one.createdAt)}`, onclick: () => resend(one) }),
     },
   ];

@@ -140,7 +140,7 @@ function had(talk) {
     ["variables", list(variables)],
     ["flags", list(flags)],
   ];
-  return h("div", { class: "why-had" }, h("h5", {}, "What the rules were asked"), facts(pairs.filter(([, value]) => value)));
+  return h("div", { class: "why-had" }, h("p", { class: "why-had-title" }, "What the rules were asked"), facts(pairs.filter(([, value]) => value)));
 }
 
 function happened({ ruleId, recordedS, reasons }) {
