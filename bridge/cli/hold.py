@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from bridge.api.holds import hold_item
 from bridge.cli.database import opened
 from bridge.cli.options import add_config_option, add_json_option, config_path
+from bridge.cli.tables import printable
 from bridge.cli.targets import (
     TIME_WORDS,
     add_target_options,
@@ -79,9 +80,11 @@ def run_list(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"items": [hold_item(one) for one in holds]}, ensure_ascii=False, indent=2))
     for hold in [] if args.json else holds:
-        print(f"{hold.id}  {target_words(hold.target)}  since {when_words(hold.set_at)} by {hold.who}: {hold.why}")
+        words = f"{hold.id}  {target_words(hold.target)}  since {when_words(hold.set_at)} by {hold.who}: {hold.why}"
+        print(printable(words))  # over HTTP a reason may have lines
         if hold.released_at is not None:
-            print(f"    released {when_words(hold.released_at)} by {hold.released_by}: {hold.released_why}")
+            words = f"released {when_words(hold.released_at)} by {hold.released_by}: {hold.released_why}"
+            print(f"    {printable(words)}")
     return 0
 
 
@@ -91,7 +94,7 @@ def run_release(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(hold_item(hold), ensure_ascii=False, indent=2))
     else:
-        print(f"released: {target_words(hold.target)}")
+        print(f"released: {printable(target_words(hold.target))}")
     return 0
 
 

@@ -16,8 +16,9 @@ import structlog
 
 from bridge.cli.main import main
 from bridge.core.records import FactKind
+from bridge.core.retention import Hold, Target
 from bridge.core.settings import Settings
-from bridge.core.store import PutSettings
+from bridge.core.store import PutHold, PutSettings
 from bridge.core.views import epoch_ms
 from bridge.storage.holding import SqliteHolding
 from bridge.storage.turns import batch_turn, run_turn
@@ -213,6 +214,19 @@ def test_requests_that_have_waited_count_for_the_half_too(config: Path, capsys: 
     assert files(config) == 5
     assert says(config, capsys, *expired, "--force")["done"]["sections"] == 5
     assert files(config) == 0
+
+
+def test_a_reason_given_over_http_steers_no_terminal(config: Path, capsys: Capture) -> None:
+    async def put(here: House) -> None:
+        hold = Hold("h1", Target(number="1\x9b2J"), "root", "case\n\x9b2Jh2  all is well", NOW, NOW, "root", "a\rb")
+        await here.store.commit([PutHold(hold)])
+
+    inside(config, put)
+    capsys.readouterr()
+    assert main(["hold", "list", "--all", "--config", str(config)]) == 0
+    lines = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert [line[:4] for line in lines] == ["h1  ", "    "]
+    assert all(line.isprintable() for line in lines)
 
 
 def test_a_hold_on_what_is_not_known_says_so(config: Path, capsys: Capture) -> None:
