@@ -5,16 +5,19 @@
 
 import { serverNow } from "./api.js";
 
-/** Words are English as all here; dates, hours and separators as is usual where the viewer is. */
+/** Words are English as all here; the order of a date and the hours as English has them nearest to the viewer. */
 export const LOCALE = localeOf(navigator.language);
 
 /** @param {string} language the browser's: `de`, `ar-SA` */
 function localeOf(language) {
   try {
     const { region } = new Intl.Locale(language).maximize();
-    return new Intl.Locale("en", { region, calendar: "gregory", numberingSystem: "latn" }).toString();
+    const english = `en-${region}`;
+    // A browser may know English as it is written in a few countries alone, and takes that of the US elsewhere.
+    const known = new Intl.DateTimeFormat(english).resolvedOptions().locale === english;
+    return `${known ? english : "en-GB"}-u-ca-gregory-nu-latn`;
   } catch {
-    return "en";
+    return "en-GB";
   }
 }
 

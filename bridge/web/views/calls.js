@@ -11,7 +11,7 @@ import { icon } from "../icons.js";
 import { table } from "../table.js";
 import { calendar } from "./calls/calendar.js";
 import { facets } from "./calls/facets.js";
-import { FILTERS, isNarrowed, periodOf, PERIODS, queryOf, timesOf } from "./calls/query.js";
+import { FILTERS, filtersOf, isNarrowed, periodOf, PERIODS, queryOf, timesOf } from "./calls/query.js";
 import { savedSearches } from "./calls/saved.js";
 
 /** @typedef {import("../app.js").Context} Context */
@@ -166,7 +166,7 @@ export async function show(place, context) {
       window.scrollTo({ top: 0 });
     };
     if (found.items.length === 0) {
-      const wider = isNarrowed(params) ? "No call is like that." : "No call has ended in this time.";
+      const wider = Object.keys(filtersOf(params)).length > 0 ? "No call is like that." : "No call has ended in this time.";
       replace(list, empty(wider, periodOf(params) !== "all" && button("Look through all time", { onclick: () => change({ period: "all", from: null, until: null }) })));
       return;
     }
