@@ -2,7 +2,7 @@
 
 import base64
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,26 +12,41 @@ from typing import Any, NewType, TypeVar, Union, cast, get_args, get_origin, get
 T = TypeVar("T")
 
 _Reader = Callable[[Any], Any]
+_Writer = Callable[[Any], Any]
 _AS_THEY_ARE = (str, int, float, bool, type(None))
 
 
 def plain(value: object) -> Any:
     """What json.dumps takes, and `read` makes into the same value again."""
-    if is_dataclass(value):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, frozenset):
-        return sorted(plain(one) for one in value)
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    return value if isinstance(value, _AS_THEY_ARE) else str(value)
+    kind = type(value)
+    return value if kind in _ITSELF else _writer(cast("Hashable", kind))(value)
+
+
+@cache
+def _writer(kind: type[Any]) -> _Writer:
+    """What makes values of one type plain: each running call is written several times a second."""
+    if is_dataclass(kind):
+        return _of_fields(tuple(one.name for one in fields(kind)))
+    for kinds, write in _WRITERS:
+        if issubclass(kind, kinds):
+            return write
+    return str
+
+
+def _of_fields(names: Sequence[str]) -> _Writer:
+    return lambda value: {name: plain(getattr(value, name)) for name in names}
+
+
+_ITSELF = frozenset(_AS_THEY_ARE)
+_WRITERS: Sequence[tuple[Any, _Writer]] = (
+    (StrEnum, lambda value: value.value),
+    (datetime, datetime.isoformat),
+    (bytes, lambda value: base64.b64encode(value).decode("ascii")),
+    (list | tuple, lambda value: [plain(one) for one in value]),
+    (frozenset, lambda value: sorted(plain(one) for one in value)),
+    (Mapping, lambda value: {str(name): plain(one) for name, one in value.items()}),
+    (_AS_THEY_ARE, lambda value: value),
+)
 
 
 def read(kind: type[T], value: object) -> T:

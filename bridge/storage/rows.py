@@ -4,7 +4,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 
 from bridge.core import chain
@@ -26,6 +26,9 @@ from bridge.core.records import (
 )
 from bridge.storage.folding import found_by
 from bridge.storage.values import Row, bytes_of, json_in, text_in, texts_in, time_in, time_out
+
+_ENTRY_FIELDS = tuple(one.name for one in fields(JournalEntry))
+_CDR_FIELDS = tuple(one.name for one in fields(Cdr) if one.name not in ("record_ids", "participants"))
 
 
 def _time_or_none(value: int | None) -> datetime | None:
@@ -194,32 +197,31 @@ def section_of(row: sqlite3.Row) -> Section:
 
 def entry_row(entry: JournalEntry, systemname: str) -> Row:
     """All but the id."""
+    row = {name: getattr(entry, name) for name in _ENTRY_FIELDS}
     return texts_in(
-        asdict(entry)
-        | {"systemname": systemname, "started_at": time_in(entry.started_at), "result": entry.result.value}
+        row | {"systemname": systemname, "started_at": time_in(entry.started_at), "result": entry.result.value}
     )
 
 
 def entry_of(row: sqlite3.Row) -> NumberedEntry:
     """From a row of the journal."""
-    fields: Row = dict(row)
-    number = FactNumber(fields.pop("id"))
-    del fields["systemname"]
-    fields |= {
+    found: Row = dict(row)
+    number = FactNumber(found.pop("id"))
+    del found["systemname"]
+    found |= {
         "started_at": time_out(row["started_at"]),
         "inbound": bool(row["inbound"]),
         "internal": bool(row["internal"]),
         "result": JournalResult(row["result"]),
     }
-    return NumberedEntry(number, JournalEntry(**fields))
+    return NumberedEntry(number, JournalEntry(**found))
 
 
 def cdr_row(cdr: Cdr, systemname: str) -> Row:
     """All but the id, the records and the participants."""
-    fields: Row = asdict(cdr)
-    del fields["record_ids"], fields["participants"]
+    row = {name: getattr(cdr, name) for name in _CDR_FIELDS}
     return texts_in(
-        fields
+        row
         | {
             "systemname": systemname,
             "started_at": time_in(cdr.started_at),

@@ -8,6 +8,7 @@ Row = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def text_in(value: str | None) -> str | bytes | None:
@@ -42,4 +43,4 @@ def time_out(value: int) -> datetime:
 
 def json_in(value: Any) -> str:
     """JSON in ASCII, so that it is valid UTF-8 whatever the values hold. Raises TypeError or ValueError."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _JSON.encode(value)
