@@ -45,6 +45,7 @@ class Target:
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """Nobody else works on it meanwhile. Raises RecbridgeError, OSError."""
+        self.part.touch(mode=0o600)  # recordings: nobody but its owner may read them
         with self.part.open("ab") as part:
             try:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)

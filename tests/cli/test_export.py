@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -152,6 +153,13 @@ async def test_the_recordings_of_all_calls_that_fit_are_had_as_one_zip(place: Pl
     assert place.file.read_bytes() == place.zip_of(said["id"])
     assert errors == ""
     assert sorted(one.name for one in place.file.parent.iterdir()) == ["out.zip", "recbridge.yml"]
+
+
+async def test_nobody_else_on_the_machine_may_read_it(place: Place) -> None:
+    await place.recordings(1)
+    async with place.desk.running():
+        assert (await place.run("--number", "822", "--to", str(place.file)))[0] == 0
+    assert stat.filemode(place.file.stat().st_mode) == "-rw-------"
 
 
 async def test_without_a_terminal_there_are_plain_lines(place: Place) -> None:
