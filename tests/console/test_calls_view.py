@@ -135,6 +135,10 @@ async def test_a_saved_search_is_there_the_next_time(console: Console) -> None:
     await page.get_by_role("button", name="Support", exact=True).click()
     await expect(rows(page)).to_have_count(1)
     assert "queue=support" in page.url
+    await console.sign_in(page.context, ALICE, Role.USER)
+    await page.goto("/calls")
+    await expect(page.get_by_role("button", name="Save this search")).to_be_visible()
+    await expect(page.get_by_role("button", name="Support", exact=True)).to_have_count(0)
 
 
 async def test_nothing_found_and_an_error_say_what_to_do(console: Console) -> None:

@@ -1,26 +1,28 @@
 /**
- * Searches that somebody has given a name; they stay in this browser. Whom they are to reach gets the address itself.
+ * Searches that somebody has given a name; they stay in this browser, where others who sign in do not see them: names and
+ * numbers stand in them. Whom they are to reach gets the address itself.
  * @module
  */
 import { button, confirm, dialog, toast } from "../../components.js";
 import { h, replace } from "../../dom.js";
 import { field, form } from "../../forms.js";
 
-const KEY = "recbridge.searches";
+/** @param {import("../../app.js").Session} session */
+const keyOf = (session) => `recbridge.searches.${session.identity}`;
 
 /** @returns {Array<{name: string, query: string}>} */
-function kept() {
+function keptBy(key) {
   try {
-    const found = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    const found = JSON.parse(localStorage.getItem(key) ?? "[]");
     return Array.isArray(found) ? found.filter((one) => typeof one?.name === "string" && typeof one?.query === "string") : [];
   } catch {
     return [];
   }
 }
 
-function keep(searches) {
+function keepFor(key, searches) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(searches));
+    localStorage.setItem(key, JSON.stringify(searches));
   } catch {
     toast("This browser keeps nothing: share the address instead.", { bad: true });
   }
@@ -30,8 +32,10 @@ function keep(searches) {
  * @param {import("../../app.js").Context} context
  * @returns {HTMLElement}
  */
-export function savedSearches({ params, go }) {
+export function savedSearches({ params, go, session }) {
   const place = h("div", { class: "saved" });
+  const kept = () => keptBy(keyOf(session));
+  const keep = (searches) => keepFor(keyOf(session), searches);
 
   async function save() {
     const name = await dialog("Save this search", (close) => {
