@@ -10,6 +10,7 @@ from bridge.core.errors import StoreError
 from bridge.core.space import in_words
 from bridge.doctor.findings import AS_ROOT, Finding, Ground, State, failed, milliseconds, ok, unknown, warning
 from bridge.lock import is_taken
+from bridge.storage.bookkeeping import misfits
 from bridge.storage.examination import damage
 from bridge.storage.figures import Backlog, Figures
 from bridge.storage.intents import any_left
@@ -33,6 +34,19 @@ def soundness(ground: Ground) -> Sequence[Finding]:
     if lines:
         return [failed("database", f"{path} is damaged: {lines[0]} ({len(lines)} findings)", _restore(path))]
     return [ok("database", f"{path} is sound and of this recbridge")]
+
+
+def bookkeeping(ground: Ground) -> Sequence[Finding]:
+    """Counts all calls anew."""
+    code = "database-counts"
+    try:
+        lines = misfits(ground.config.database)
+    except StoreError:
+        return [unknown(code, "the database cannot be read: see the check `database`")]
+    if not lines:
+        return [ok(code, "what is counted of finished calls is what a recount gives")]
+    remedy = "no recording is affected, only numbers in the views of calls: report this line to who maintains recbridge"
+    return [warning(code, "; ".join(lines), remedy)]
 
 
 def _remedy(error: StoreError, path: Path) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -145,6 +146,18 @@ async def test_a_damaged_an_older_and_a_foreign_database_each_have_their_remedy(
         assert words in one(database.soundness(place), "database").remedy
     path.write_bytes(b"not a database at all" * 100)
     assert one(database.soundness(place), "database").state is State.FAILED
+
+
+async def test_a_count_that_is_not_what_a_recount_gives_is_told(tmp_path: Path) -> None:
+    place = ground(tmp_path)
+    assert one(database.bookkeeping(place), "database-counts").state is State.UNKNOWN
+    async with opened(tmp_path) as house:
+        await house.section(1, state=SectionState.STORED)
+    assert one(database.bookkeeping(place), "database-counts").state is State.OK
+    with closing(sqlite3.connect(tmp_path / "recbridge.db", isolation_level=None)) as connection:
+        connection.execute("INSERT INTO cdr_counts VALUES ('pbx1', 'answered', 0, 'inbound', 3)")
+    wrong = one(database.bookkeeping(place), "database-counts")
+    assert (wrong.state, "1 counts of calls" in wrong.words) == (State.WARNING, True)
 
 
 def test_what_lies_beside_the_database(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import aiohttp
 
 from bridge.core.ids import FactNumber
 from bridge.core.records import NumberedFact
+from bridge.storage.bookkeeping import misfits
 from bridge.storage.database import SqliteStore
 from tests.demo.daemon import Daemon
 from tests.faults.account import Account, account
@@ -193,6 +194,7 @@ async def run(
             else:
                 outcome.account = await asyncio.to_thread(account, outcome.seen, scenario.rules.rules)
             outcome.account.faults += await _verify(victim)
+            outcome.account.faults += await asyncio.to_thread(misfits, victim.work / "recbridge.db")
             if undisturbed is not None:
                 outcome.account.faults += compare(outcome.seen, undisturbed, outcome.account.unreached)
         except Exception as error:  # whatever it is, it is that run's outcome
