@@ -6,6 +6,7 @@ import { aborted, ApiError, del, get, SIGNED_OUT } from "./api.js";
 import { button, dialog, errorBox, failed, loading } from "./components.js";
 import { h, replace } from "./dom.js";
 import { icon } from "./icons.js";
+import { resolve, viewsOf } from "./places.js";
 
 /**
  * Who is signed in: `GET /api/v1/session`.
@@ -25,20 +26,6 @@ import { icon } from "./icons.js";
  *   back in the browser shows the view anew
  * @property {AbortSignal} signal aborted when the view is left
  */
-
-/**
- * The views. `under`: what may follow its path goes to this module. `key` follows `g`. `may`: who sees it at all.
- * @type {Array<{name: string, path: string, label: string, key?: string, under?: string, may?: (session: Session) => boolean}>}
- */
-const VIEWS = [
-  { name: "now", path: "/now", label: "Now", key: "n" },
-  { name: "calls", path: "/calls", label: "Calls", key: "c", under: "call" },
-  { name: "rules", path: "/rules", label: "Rules", key: "r", may: (session) => session.role !== "user" },
-  { name: "exports", path: "/exports", label: "Exports", key: "e", may: (session) => session.scopes.includes("export") },
-  { name: "callbacks", path: "/callbacks", label: "Callbacks", key: "b", may: (session) => session.role === "admin" },
-  { name: "coverage", path: "/coverage", label: "Coverage", key: "v" },
-  { name: "system", path: "/system", label: "Health", key: "h" },
-];
 
 /** Keys that hold everywhere. A view's module may export `KEYS` of its own, `[["Space", "play or pause"]]`, for `?`. */
 const KEYS = [
@@ -61,32 +48,6 @@ let settled = false;
 let scrolling = 0;
 
 const address = () => location.pathname + location.search;
-
-/**
- * Whose address it is.
- * @param {string} pathname
- * @returns {{module: string, view: string, path: string[]}|null}
- */
-export function resolve(pathname) {
-  if (pathname === "/") return { module: "now", view: "now", path: [] };
-  if (pathname === "/sign-in") return { module: "sign-in", view: "sign-in", path: [] };
-  for (const view of VIEWS) {
-    if (pathname === view.path) return { module: view.name, view: view.name, path: [] };
-    if (view.under && pathname.startsWith(`${view.path}/`)) {
-      const path = pathname.slice(view.path.length + 1).split("/").map(decoded);
-      return { module: view.under, view: view.name, path };
-    }
-  }
-  return null;
-}
-
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
-}
 
 /**
  * Go to an address of the console.
@@ -235,14 +196,6 @@ async function signOut() {
 }
 
 // The header
-
-/**
- * The views that somebody may see.
- * @param {Session} who
- */
-function viewsOf(who) {
-  return VIEWS.filter((view) => !view.may || view.may(who));
-}
 
 function drawHeader(current) {
   if (session === null) {

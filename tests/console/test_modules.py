@@ -41,7 +41,7 @@ async def test_each_view_has_a_title_and_shows_itself(console: Console) -> None:
         [f"/web/{path}" for path in views],
     )
     parts = {path for path, title, show in shapes if (title, show) != ("string", "function")}
-    named = set(re.findall(r'name: "([a-z-]+)"|under: "([a-z-]+)"', (WEB / "app.js").read_text()))
+    named = set(re.findall(r'name: "([a-z-]+)"|under: "([a-z-]+)"', (WEB / "places.js").read_text()))
     wanted = {f"/web/views/{a or b}.js" for a, b in named} | {"/web/views/sign-in.js"}
     assert wanted <= {path for path, _, _ in shapes}
     assert not (parts & wanted)

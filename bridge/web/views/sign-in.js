@@ -3,10 +3,11 @@
  * @module
  */
 import { post } from "../api.js";
-import { begin, resolve } from "../app.js";
+import { begin } from "../app.js";
 import { button, errorText } from "../components.js";
 import { h, replace } from "../dom.js";
 import { field } from "../forms.js";
+import { resolve } from "../places.js";
 
 export const title = "Sign in";
 
