@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,8 @@ async def _answer(port: int, request: bytes) -> tuple[int, bytes, bytes]:
     return int(head.split()[1]), head, body
 
 
+# A server and a database for each example: on a busy machine 300 of them take minutes.
+@pytest.mark.timeout(900)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from([ALICE, CAROL, ROOT]), _requests), min_size=1, max_size=4))
 def test_no_request_is_answered_with_500_and_every_error_has_the_body(
