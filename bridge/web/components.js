@@ -2,12 +2,14 @@
  * The parts that views are made of. Their looks are in style.css.
  * @module
  */
-import { aborted, ApiError } from "./api.js";
+import { aborted, ApiError, get } from "./api.js";
 import { h, replace, setText, uniqueId } from "./dom.js";
 import { ERRORS, stateOf } from "./format.js";
 import { icon } from "./icons.js";
 
 /** @typedef {import("./dom.js").Child} Child */
+
+const BACK_MS = 4000;
 
 /**
  * A view's head: its title, and what can be done in it.
@@ -125,18 +127,30 @@ export function loading(text = "One moment …") {
 /**
  * An error where a view or a part of it would be.
  * @param {any} error
- * @param {{again?: () => any}} [options] `again` gets a button
+ * @param {{again?: () => any}} [options] `again` gets a button; where the daemon was not reached, it is called when it is
  * @returns {HTMLElement}
  */
 export function errorBox(error, { again } = {}) {
   const details = error instanceof ApiError ? Object.entries(error.details) : [];
-  return h(
+  const box = h(
     "div",
     { class: "error-box", role: "alert" },
     h("p", {}, icon("warning"), " ", errorText(error)),
     details.length > 0 && h("ul", {}, details.map(([name, what]) => h("li", {}, `${name}: ${shown(what)}`))),
     again && button("Try again", { onclick: again }),
   );
+  if (again && error instanceof ApiError && error.errorId === "unreachable") whenReached(box, again);
+  return box;
+}
+
+/** Looks whether the daemon answers again, as long as the box stands there and somebody sees it. */
+function whenReached(box, again) {
+  setTimeout(async () => {
+    if (!box.isConnected) return;
+    const back = !document.hidden && (await get("/health").then(() => true, () => false));
+    if (!back) whenReached(box, again);
+    else if (box.isConnected) again();
+  }, BACK_MS);
 }
 
 /**

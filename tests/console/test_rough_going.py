@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any, Final
 
 import pytest
@@ -178,6 +179,27 @@ async def test_a_view_whose_code_cannot_be_had_can_be_asked_for_again(console: C
     await context.unroute("**/web/views/coverage.js")
     await page.get_by_role("button", name="Try again").click()
     await expect(page.get_by_role("heading", name="Coverage")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/rules", "/calls", "/coverage"])
+async def test_a_view_that_could_not_be_read_is_read_when_the_daemon_is_back(console: Console, path: str) -> None:
+    console.expected += ["Failed to load resource", "ERR_FAILED"]
+    context = await console.context()
+    await console.sign_in(context)
+
+    async def gone(route: Route) -> None:
+        await route.abort()
+
+    await context.route("**/health", gone)
+    away = re.compile(r"/api/v1/(?!session)")
+    await context.route(away, gone)
+    page = await console.page(context)
+    await page.goto(path)
+    await expect(page.get_by_role("alert")).to_contain_text("recbridge cannot be reached")
+    await context.unroute(away)
+    await context.unroute("**/health")
+    await expect(page.get_by_role("alert")).to_have_count(0)
+    await expect(page.get_by_text("recbridge cannot be reached")).to_have_count(0)
 
 
 async def test_a_clock_that_is_an_hour_off_does_not_show_in_how_long_a_call_goes_on(console: Console) -> None:

@@ -153,6 +153,7 @@ export async function show(place, context) {
       draw(found);
     } catch (error) {
       if (aborted(error)) return;
+      besides = ""; // they may have failed, too
       setText(count, "");
       replace(list, errorBox(error, { again: refresh }));
     }
