@@ -156,6 +156,7 @@ class Exporter:
         before = self._taken.get(taker)
         if before is not None and timedelta(0) <= now - before <= _TAKEN_ANEW_AFTER:
             return
+        await export_parts.hand_out(self._store, export.id)
         data = {"export": export.id, "recordings": export.recordings}
         taken = Fact(FactKind.EXPORT_DOWNLOADED, now, data=data, personal={"identity": reader.identity})
         await self._store.commit([AppendFact(taken)])

@@ -23,7 +23,7 @@ import structlog
 
 from bridge.config import MailConfig
 from bridge.core.access import Reader, Role, Scope
-from bridge.core.cdrs import CdrNumber, KeptCdr, recording_name
+from bridge.core.cdrs import CdrFilter, CdrNumber, CdrQuery, KeptCdr, recording_name
 from bridge.core.erasure import Person
 from bridge.core.errors import ExportGoneError, TooManyExportsError
 from bridge.core.exports import Export, ExportStatus
@@ -32,16 +32,17 @@ from bridge.core.records import AudioReport, FactKind, Section
 from bridge.core.retention import Hold, Target
 from bridge.core.settings import Settings
 from bridge.core.space import LowSpace
-from bridge.core.store import PutExport, PutHold, PutSection
+from bridge.core.store import AddCdr, PutExport, PutHold, PutSection
 from bridge.exporting import Exporter, Terms
 from bridge.mail import Mailer
 from bridge.storage import export_parts, export_zip, mails
+from bridge.storage.call_details import SqliteCallBook
 from bridge.storage.retention import deletion
 from bridge.storage.spool import Spool
 from bridge.storage.zips import ZipWriter
 from tests.storage import kept
 from tests.storage.mounted import can_mount, tmpfs
-from tests.storage.spools import House, house
+from tests.storage.spools import DAY, House, house
 
 EVE = Reader(Identity("eve"), Role.USER, frozenset({Scope.EXPORT}))
 ADMIN = Reader(Identity("admin"), Role.ADMIN, frozenset({Scope.EXPORT}))
@@ -351,6 +352,32 @@ async def test_a_download_is_a_fact(desk: Desk) -> None:
     assert await desk.exporter.download(export, EVE) == desk.exporter.file(export)
     (fact,) = await desk.here.facts(FactKind.EXPORT_DOWNLOADED)
     assert (fact.data, fact.personal) == ({"export": export.id, "recordings": 1}, {"identity": "eve"})
+
+
+async def test_who_fetched_an_export_is_known_of_each_call_in_it_when_the_export_is_long_gone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_parts, "_ROWS_AT_ONCE", 2)
+    here = desk.here
+    sections = [await desk.section(owner=Identity("alice")) for _ in range(3)]
+    await here.store.commit([AddCdr(kept.cdr())])
+    (number,) = (await here.store.cdr_numbers(CdrQuery(CdrFilter()))).numbers
+    call = await here.store.cdr(number)
+    assert call is not None
+    assert [one.key for one in call.sections] == [one.key for one in sections]
+
+    async def gone(export: Export) -> bool:
+        return await here.store.export(export.id) is None
+
+    export = await desk.made(replace(call, sections=tuple(sections[:2])))
+    await desk.exporter.download(export, EVE)
+    here.now += 30 * DAY
+    async with desk.running():
+        await desk.until(lambda: gone(export))
+    listened = (await SqliteCallBook(here.store, "pbx1", lambda: here.now).details(call)).listened
+    assert [(one.kind, one.file, one.personal["identity"], one.audience) for one in listened] == [
+        (FactKind.EXPORT_DOWNLOADED, section.file, EVE.identity, (Identity("alice"),)) for section in sections[:2]
+    ]
 
 
 async def test_a_download_in_many_pieces_is_one_fact_and_after_ten_minutes_it_is_another(desk: Desk) -> None:

@@ -72,7 +72,7 @@ class NoteItem(TypedDict):
 
 
 class ListenedItem(TypedDict):
-    """Who played or downloaded a recording of the call; `kind` is played or downloaded."""
+    """Who had a recording of the call; `kind` is played, downloaded, or exported (downloaded in an export)."""
 
     at: int
     kind: str
@@ -90,6 +90,13 @@ class CallDetailItem(CdrItem):
     holds: list[HoldItem]
     listened: list[ListenedItem]
     timeline: TimelineItem
+
+
+_HAD = {
+    FactKind.RECORDING_PLAYED: "played",
+    FactKind.RECORDING_DOWNLOADED: "downloaded",
+    FactKind.EXPORT_DOWNLOADED: "exported",
+}
 
 
 class TooManyHereError(RequestError):
@@ -166,7 +173,9 @@ def detail_item(details: CallDetails, reader: Reader, deps: Dependencies) -> Cal
     looks_over = reader.role in (Role.ADMIN, Role.SUPERVISOR)
     heard = {section.key for section in details.kept.sections if sees_section(section, reader)}
     told = [one for one in details.listened if looks_over and sees_fact(one, reader)]
-    listened = [one for one in told if (one.record_id, one.rule_id, one.file) in heard]
+    listened = sorted(
+        (one for one in told if (one.record_id, one.rule_id, one.file) in heard), key=lambda fact: fact.at
+    )
     return {
         **item,
         "tagged": [tag_item(one) for one in details.tags if one.by is not None or one.tag in item["tags"]],
@@ -201,7 +210,7 @@ def note_item(note: CallNote, reader: Reader) -> NoteItem:
 def _listened_item(fact: Fact) -> ListenedItem:
     return {
         "at": epoch_ms(fact.at),
-        "kind": "played" if fact.kind is FactKind.RECORDING_PLAYED else "downloaded",
+        "kind": _HAD[fact.kind],
         "identity": fact.personal.get("identity", ""),
         "recordId": fact.record_id or "",
         "ruleId": fact.rule_id or 0,

@@ -54,7 +54,8 @@ class CallNote:
 
 @dataclass(frozen=True, slots=True)
 class CallDetails:
-    """A finished call. `listened` are the facts of who played or downloaded its recordings, oldest first; `holds` those
+    """A finished call. `listened` are the facts of who played or downloaded its recordings, and
+    then of who fetched an export with them in it, each oldest first; `holds` those
     in force that cover it.
     """
 

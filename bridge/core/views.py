@@ -60,6 +60,7 @@ _CALL_EVENTS = frozenset(
     }
 )
 _LISTENING = frozenset({FactKind.RECORDING_PLAYED, FactKind.RECORDING_DOWNLOADED})
+_LISTENERS = _LISTENING | {FactKind.EXPORT_DOWNLOADED}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -162,7 +163,7 @@ def sees_fact(fact: Fact, reader: Reader) -> bool:
 
     Who listened to a section is not told to those who are heard in it, but to their supervisors, and to the listener.
     """
-    if fact.kind not in _LISTENING or reader.role is Role.ADMIN:
+    if fact.kind not in _LISTENERS or reader.role is Role.ADMIN:
         return reader.sees(fact.audience)
     if fact.personal.get("identity") == reader.identity:
         return True

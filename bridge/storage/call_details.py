@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bridge.core.accounts import Account
@@ -10,7 +11,7 @@ from bridge.core.call_details import MOST_NOTES, MOST_TAGS, CallDetails, CallNot
 from bridge.core.cdrs import CdrNumber, KeptCdr
 from bridge.core.coverage import Stretch, away_times, stretches
 from bridge.core.ids import CallId, Identity
-from bridge.core.records import Fact, FactKind
+from bridge.core.records import Fact, FactKind, Section
 from bridge.core.retention import covers
 from bridge.core.store import AppendFact
 from bridge.core.timeline import KINDS, Kept
@@ -35,6 +36,16 @@ SELECT number, kind, at, call_id, record_id, rule_id, file, data, audience,
         FROM fact_personal WHERE fact = number) AS personal
 FROM facts WHERE call_id = CAST(?1 AS TEXT) AND kind IN (SELECT value FROM json_each(?2)) AND at >= ?3 AND at <= ?4
 ORDER BY number
+"""
+# What was in exports that were fetched, by the facts that say who has done it.
+_EXPORTED = """
+SELECT facts.number, facts.kind, facts.at, facts.call_id, handed_out.record_id, handed_out.rule_id, handed_out.file,
+       facts.data, facts.audience,
+       (SELECT json_group_object(name, value) FILTER (WHERE value IS NOT NULL)
+        FROM fact_personal WHERE fact = facts.number) AS personal
+FROM sections CROSS JOIN handed_out USING (record_id, rule_id, file)
+CROSS JOIN facts ON facts.kind = 'export.downloaded' AND facts.data ->> 'export' = handed_out.export
+WHERE sections.cdr = ? ORDER BY facts.number
 """
 _TAGS = "SELECT tag, source, by, at FROM cdr_tags WHERE cdr = ? ORDER BY tag, source"
 _NOTES = "SELECT id, text, by, at FROM cdr_notes WHERE cdr = ? ORDER BY at, id"
@@ -72,6 +83,7 @@ class SqliteCallBook:
         listened = [
             fact for fact in facts if fact.kind in _LISTENED and (fact.record_id, fact.rule_id, fact.file) in keys
         ]
+        listened += await self._exported(number, sections)
         holds = [one for one in await self._store.holds() if one.released_at is None]
         trace = (await rows_of(self._store, cdr.call_id)).trace() if holds else None
         return CallDetails(
@@ -89,6 +101,13 @@ class SqliteCallBook:
             listened=listened,
             holds=[one for one in holds if trace is not None and covers(one, trace)],
         )
+
+    async def _exported(self, number: CdrNumber, sections: Sequence[Section]) -> list[Fact]:
+        """For each recording that was in an export which somebody fetched the fact of that; it concerns those in it."""
+        in_it = {tuple(one.key): (*one.participants, *(() if one.owner is None else (one.owner,))) for one in sections}
+        facts = [rows.fact_of(row).fact for row in await self._store.select(_EXPORTED, number)]
+        keys = [(fact.record_id, fact.rule_id, fact.file) for fact in facts]
+        return [replace(fact, audience=in_it[key]) for fact, key in zip(facts, keys, strict=True) if key in in_it]
 
     async def notes(self, number: CdrNumber) -> Sequence[CallNote]:
         """Those of a call, oldest first."""

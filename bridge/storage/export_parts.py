@@ -50,6 +50,12 @@ _TOTAL_BYTES = """
 SELECT coalesce(sum(size_bytes), 0) AS size_bytes FROM export_parts JOIN sections USING (record_id, rule_id, file)
 WHERE export = CAST(? AS TEXT) AND deleted_at IS NULL
 """
+_LAST_PART = "SELECT max(number) AS last FROM export_parts WHERE export = CAST(? AS TEXT)"
+_HAND_OUT = """
+INSERT OR IGNORE INTO handed_out (record_id, rule_id, file, export, systemname)
+SELECT record_id, rule_id, file, export, systemname FROM export_parts
+WHERE export = CAST(:export AS TEXT) AND number BETWEEN :first AND :last
+"""
 _END_PARTS = "DELETE FROM export_parts WHERE export = CAST(:export AS TEXT)"
 _END_SOME = """
 DELETE FROM export_parts WHERE export = CAST(:export AS TEXT) AND number IN (SELECT value FROM json_each(:numbers))
@@ -145,6 +151,14 @@ async def deleted_parts(store: SqliteStore, export_id: ExportId) -> list[int]:
 async def deleted_since(store: SqliteStore, export_id: ExportId, after: FactNumber, upto: FactNumber) -> list[int]:
     """The numbers of its parts that these facts tell of as deleted."""
     return [row["number"] for row in await store.select(_PARTS_DELETED_SINCE, after, upto, text_in(export_id))]
+
+
+async def hand_out(store: SqliteStore, export_id: ExportId) -> None:
+    """Keep which recordings are in it, for longer than itself: it is about to be fetched."""
+    ((last,),) = await store.select(_LAST_PART, text_in(export_id))
+    for first in range(0, (last if last is not None else -1) + 1, _ROWS_AT_ONCE):
+        row = texts_in({"export": export_id, "first": first, "last": first + _ROWS_AT_ONCE - 1})
+        await store.commit([], rewrites=[(_HAND_OUT, [row])])
 
 
 def ending_parts(export_id: ExportId) -> Rewrites:

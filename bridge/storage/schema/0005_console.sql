@@ -291,6 +291,19 @@ CREATE TABLE cdr_notes (
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cdr_notes_cdr ON cdr_notes (cdr, at);
+
+-- Which recordings were in the zip of an export that somebody has fetched: the export ends, who has them is still known,
+-- by its facts.
+CREATE TABLE handed_out (
+    record_id TEXT NOT NULL,
+    rule_id INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    export TEXT NOT NULL,
+    systemname TEXT NOT NULL,
+    PRIMARY KEY (record_id, rule_id, file, export)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX facts_exports ON facts (data ->> 'export') WHERE kind = 'export.downloaded';
+
 CREATE INDEX cdr_tags_by_users ON cdr_tags (by) WHERE source = 'user';
 
 PRAGMA user_version = 5;

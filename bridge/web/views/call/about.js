@@ -192,6 +192,8 @@ function askWhy(title, what, yes) {
   });
 }
 
+const HAD = { exported: "downloaded in an export" };
+
 /**
  * Who played and who downloaded.
  * @param {Array<Object<string, any>>} listened
@@ -199,7 +201,7 @@ function askWhy(title, what, yes) {
  */
 export function listeners(listened) {
   const columns = [
-    { label: "Who", cell: (one) => `${one.identity || "somebody (erased)"} ${one.kind} rule ${one.ruleId}, section ${one.file}`, class: "wide" },
+    { label: "Who", cell: (one) => `${one.identity || "somebody (erased)"} ${HAD[one.kind] ?? one.kind} rule ${one.ruleId}, section ${one.file}`, class: "wide" },
     { label: "When", cell: (one) => moment(one.at), class: "nowrap" },
   ];
   return card("Who listened", listened.length > 0 ? table(columns, listened, { caption: "Who listened" }) : h("p", { class: "minor" }, "Nobody yet."));
