@@ -147,10 +147,10 @@ def tls_of(config: Config) -> ssl.SSLContext | bool:
 def table(items: Sequence[dict[str, Any]], now: datetime) -> list[str]:
     """One line a call, and below it one for each rule.
 
-    >>> call = {"parties": [], "direction": "internal", "startedAt": 0, "talkingSince": None, "queue": "",
-    ...         "dialed": "822", "rules": [], "reason": "no-talk"}
+    >>> call = {"callId": "1392385689.178", "parties": [], "direction": "internal", "startedAt": 0,
+    ...         "talkingSince": None, "queue": "", "dialed": "822", "rules": [], "reason": "no-talk"}
     >>> table([call], datetime.fromtimestamp(65, UTC))
-    ['internal  822  ringing 0:01:05  not recorded: no-talk']
+    ['internal  822  ringing 0:01:05  call 1392385689.178  not recorded: no-talk']
     """
     lines = []
     for call in items:
@@ -161,7 +161,7 @@ def table(items: Sequence[dict[str, Any]], now: datetime) -> list[str]:
         queue = f"  queue {call['queue']}" if call["queue"] else ""
         why = f"  not recorded: {call['reason']}" if call["reason"] else ""
         doing = "ringing" if talking is None else "talking"
-        lines.append(f"{call['direction']}  {parties}  {doing} {length}{queue}{why}")
+        lines.append(f"{call['direction']}  {parties}  {doing} {length}{queue}  call {call['callId']}{why}")
         lines += [_rule(rule) for rule in call["rules"]]
     # A caller chooses its name: nothing of it may steer the terminal.
     return ["".join(char if char.isprintable() else "?" for char in line) for line in lines]

@@ -203,7 +203,7 @@ async def test_calls_are_shown_without_a_token_of_ones_own(config: Path, capsys:
     assert out[0].startswith("internal  alice (821) - bob (822)  talking 2:00:0")
     assert out[1] == "    rule 1 all: recording file 1"
     assert out[2].startswith("internal  ?[31mEve  ringing 2:00:0")
-    assert out[2].endswith("  queue sales  not recorded: no-talk")
+    assert out[2].endswith(f"  queue sales  call {CALL.call_id}  not recorded: no-talk")
     assert out[3] == "    rule 1 sales: unmatched: when.queue: support is not sales"
 
 
