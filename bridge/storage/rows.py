@@ -158,7 +158,7 @@ def _report_of(row: sqlite3.Row) -> AudioReport | None:
         channels=row["channels"],
         peak=tuple(json.loads(row["peak"])),
         rms=tuple(json.loads(row["rms"])),
-        peaks=row["peaks"],
+        peaks=row["peaks"] or b"",  # their row may be lost, as where `sqlite3 .recover` saved the database
         sha256=row["sha256"],
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from bridge.core.access import Role, Token
 from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
-from bridge.core.records import SectionState
+from bridge.core.records import AudioReport, SectionState
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
 from bridge.storage import retention_sql, statements
 from bridge.storage.database import SqliteStore
@@ -326,6 +327,21 @@ async def test_no_question_reads_a_whole_table(store: SqliteStore, sql: str) -> 
         assert any("INDEX sections_open" in step for step in plan)
     if sql is statements.JOURNAL_OF_IDENTITY:
         assert not any("TEMP B-TREE" in step for step in plan)
+
+
+async def test_a_section_whose_drawing_was_lost_has_none(store: SqliteStore, path: Path) -> None:
+    """As in a database that `sqlite3 .recover` saved."""
+    one = kept.section(
+        state=SectionState.STORED, report=AudioReport(1.0, 100, 8000, 1, (1.0,), (0.1,), b"ab", "0" * 64)
+    )
+    await store.commit([PutSection(one)])
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DELETE FROM section_peaks")
+        other.commit()
+    found = await store.section(one.key)
+    assert found is not None
+    assert found.report is not None
+    assert found.report.peaks == b""
 
 
 async def test_the_open_sections_are_those_in_no_final_state(store: SqliteStore) -> None:

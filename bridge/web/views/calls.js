@@ -211,7 +211,7 @@ function rows(items) {
   const columns = [
     { label: "Began", class: "nowrap", cell: (call) => shortMoment(call.startedAt) },
     { label: "From", cell: (call) => person(call.source) },
-    { label: "To", class: "wide", cell: (call) => [person(to(call)), call.queue && h("span", { class: "minor small" }, ` queue ${call.queue}`)] },
+    { label: "To", cell: (call) => [person(to(call)), call.queue && h("span", { class: "minor small" }, ` queue ${call.queue}`)] },
     { label: "Direction", class: "nowrap", cell: (call) => h("span", { class: "direction" }, icon(call.direction), DIRECTIONS[call.direction] ?? call.direction) },
     { label: "Talked", class: "number nowrap", cell: (call) => (call.talkedS > 0 ? h("span", { title: longDuration(call.talkedS) }, duration(call.talkedS)) : stateOf(call.status).word) },
     { label: "Recording", class: "nowrap", cell: recording },
