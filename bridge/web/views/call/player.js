@@ -15,6 +15,8 @@ import { loudness, Wave } from "./wave.js";
 const STEP_S = 10;
 const TALK_AGAIN_S = 2;
 const MOST_NAMES = 3;
+/** So often what moves is drawn: of a call with hundreds of sections each drawing takes its time. */
+const DRAW_MS = 66;
 
 /** The keys of the player, as the list of keys shows them. */
 export const KEYS = [
@@ -56,7 +58,7 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
   let sound;
   let shown = null;
   let heard = null;
-  let frame = 0;
+  let drawing = 0;
 
   // What it is made of
 
@@ -181,15 +183,15 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
       heard = track;
       onPlay();
     }
-    cancelAnimationFrame(frame);
-    if (sound.playing) frame = requestAnimationFrame(run);
+    clearTimeout(drawing);
+    if (sound.playing) drawing = setTimeout(run, DRAW_MS);
     const stereo = (shown?.section.channels ?? 1) > 1;
     for (const [name, one] of Object.entries(sides)) one.update(stereo, shown?.section[name] ?? [], sound.muted[name]);
   }
 
   function run() {
     moved();
-    frame = requestAnimationFrame(run);
+    drawing = setTimeout(run, DRAW_MS);
   }
 
   function moved() {
@@ -286,7 +288,7 @@ export function player(place, model, { lane, atS, linkTo, onMove, onPlay, signal
   };
   document.addEventListener("keydown", onKey, { signal });
   signal.addEventListener("abort", () => {
-    cancelAnimationFrame(frame);
+    clearTimeout(drawing);
     sound.end();
     wave.end();
   });

@@ -67,8 +67,8 @@ export function timeline(place, model, { onPick, playable, signal }) {
       parts.push(group);
     });
     parts.push(events(rows));
-    head = s("g", { class: "head" }, s("line", { x1: 0, x2: 0, y1: 4, y2: height }), s("path", { d: "M-5 0h10l-5 7z" }));
-    parts.push(head);
+    // Over the picture, and no part of it: where it moves, thousands of stretches are not painted anew.
+    head = h("div", { class: "head", "aria-hidden": "true" });
     const svg = s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Timeline of the call" }, ...parts);
     svg.addEventListener("click", (event) => picked(event, rows));
     svg.addEventListener("keydown", (event) => {
@@ -84,7 +84,7 @@ export function timeline(place, model, { onPick, playable, signal }) {
     svg.addEventListener("pointerleave", () => tell(null));
     svg.addEventListener("focusin", (event) => tell(event.target));
     svg.addEventListener("focusout", () => setText(readout, hint));
-    replace(picture, svg);
+    replace(picture, svg, head);
     moveTo(headAt);
   };
 
@@ -157,7 +157,7 @@ export function timeline(place, model, { onPick, playable, signal }) {
 
   const moveTo = (atS) => {
     headAt = atS;
-    head?.setAttribute("transform", `translate(${x(atS)} 0)`);
+    if (head) head.style.transform = `translateX(${x(atS).toFixed(1)}px)`;
   };
 
   const watcher = new ResizeObserver(() => Math.floor(picture.clientWidth) !== width && draw());
