@@ -14,7 +14,7 @@ from bridge.core.errors import StoreError
 from bridge.core.ids import FactNumber, Identity, RecordId, RuleId, SectionKey
 from bridge.core.records import AudioReport, SectionState
 from bridge.core.store import AddCdr, AddJournalEntry, AppendFact, PutSection
-from bridge.storage import retention_sql, statements
+from bridge.storage import accounts, retention_sql, statements
 from bridge.storage.database import SqliteStore
 from tests.storage import kept
 
@@ -313,6 +313,13 @@ async def test_a_records_journal_has_the_calls_that_wrote_into_it(store: SqliteS
         statements.FACTS_AFTER,
         statements.FACT_BOUNDS,
         statements.ACCESS,
+        accounts.OPEN_TALKS,
+        accounts.OPEN_SPANS,
+        accounts.AWAY_FACTS,
+        accounts.ENDED_CALLS,
+        accounts.TALKS_OF_CALLS,
+        accounts.SPANS_OF_CALLS,
+        accounts.SECTIONS_OF_CALLS,
     ],
 )
 async def test_no_question_reads_a_whole_table(store: SqliteStore, sql: str) -> None:
@@ -320,7 +327,7 @@ async def test_no_question_reads_a_whole_table(store: SqliteStore, sql: str) -> 
     plan = [
         row["detail"] for row in await store._reader.connection.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)
     ]
-    allowed = ("sections USING INDEX sections_open", "CONSTANT ROW", "(subquery")
+    allowed = ("sections USING INDEX sections_open", "talks USING INDEX talks_open", "CONSTANT ROW", "(subquery")
     whole = [step for step in plan if step.startswith("SCAN") and not any(word in step for word in allowed)]
     assert whole == []
     if sql is statements.OPEN_SECTIONS:
