@@ -24,6 +24,7 @@ import { resolve, viewsOf } from "./places.js";
  * @property {(params: Object<string, any>, options?: {replace?: boolean}) => void} setParams changes the address and
  *   `params`, and shows nothing anew: the view does that. Empty text, null and undefined take a parameter away. Going
  *   back in the browser shows the view anew
+ * @property {string} searchAddress of the search in finished calls that was shown last
  * @property {AbortSignal} signal aborted when the view is left
  */
 
@@ -44,6 +45,7 @@ let leave = () => {};
 /** @type {Array<[string, string]>} */
 let shownKeys = [];
 let shownAddress = "";
+let searchAddress = "/calls";
 let settled = false;
 let scrolling = 0;
 
@@ -66,11 +68,17 @@ function keepScroll() {
   if (settled) history.replaceState({ y: window.scrollY }, "");
 }
 
+function noteAddress() {
+  shownAddress = address();
+  if (resolve(location.pathname)?.module === "calls") searchAddress = shownAddress;
+}
+
 /** Show what the address says. */
 async function show() {
   leave();
   clearTimeout(scrolling);
-  [shownAddress, settled] = [address(), false];
+  settled = false;
+  noteAddress();
   const y = history.state?.y ?? 0;
   const aborter = new AbortController();
   const { signal } = aborter;
@@ -104,7 +112,7 @@ async function show() {
     document.title = `${module.title} – recbridge`;
     shownKeys = module.KEYS ?? [];
     if (document.activeElement === document.body) main.focus({ preventScroll: true });
-    const context = { params, path: found.path, session, go, setParams: paramsSetter(params), signal };
+    const context = { params, path: found.path, session, go, setParams: paramsSetter(params), searchAddress, signal };
     end = (await module.show(place, context)) ?? null;
     if (left) end?.();
     else if (y > 0) window.scrollTo(0, y);
@@ -152,7 +160,7 @@ function paramsSetter(params) {
     const query = params.toString();
     keepScroll();
     history[instead ? "replaceState" : "pushState"](null, "", location.pathname + (query ? `?${query}` : ""));
-    shownAddress = address();
+    noteAddress();
   };
 }
 
@@ -192,6 +200,7 @@ function toSignIn() {
 async function signOut() {
   await del("/api/v1/session");
   session = null;
+  searchAddress = "/calls";
   go("/sign-in");
 }
 

@@ -82,8 +82,12 @@ async def test_a_call_is_played_tagged_and_held(house: KeepingHouse, browser: Br
     await house.kept_in.commit([AddCdr(cdr, parties)])
     async with house.opened() as client:
         console = Console(house, browser, str(client.make_url("/")).rstrip("/"))
-        page = await console.open("/calls/1")
+        page = await console.open("/calls?direction=inbound&period=all")
+        await page.locator("tbody a").first.click()
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Bob (+4973112345)")
+        await page.locator(".back-link a").click()
+        await expect(page).to_have_url(re.compile(r"/calls\?direction=inbound&period=all$"))
+        await page.locator("tbody a").first.click()
         await expect(page.locator(".lane.party .label")).to_have_text(["Bob (+4973112345)", "Alice (821)"])
         await expect(page.locator(".side.left")).to_contain_text("Bob")
         await page.get_by_role("button", name="Play", exact=True).click()

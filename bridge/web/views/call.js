@@ -30,7 +30,7 @@ export async function show(place, context) {
     call = await get(path, null, { signal });
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
-    replace(place, errorBox(new Error("There is no such call, or it is not yours to see.")), h("p", {}, h("a", { href: "/calls" }, "To the calls")));
+    replace(place, errorBox(new Error("There is no such call, or it is not yours to see.")), h("p", {}, h("a", { href: context.searchAddress }, "To the calls")));
     return;
   }
   const model = modelOf(call);
@@ -44,7 +44,7 @@ export async function show(place, context) {
   const pick = (atS, lane) => playing?.pick(atS, lane);
   replace(
     place,
-    h("p", { class: "back-link" }, h("a", { href: "/calls" }, "Calls")),
+    h("p", { class: "back-link" }, h("a", { href: context.searchAddress }, "Calls")),
     head(model, { mayAsk: session.role === "admin" }),
     h("div", { class: "call" },
       h("div", { class: "main" },
