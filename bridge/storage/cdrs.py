@@ -31,7 +31,7 @@ _FOUND = "SELECT rowid FROM cdr_search WHERE cdr_search MATCH ?"
 _IN_A_NAME = re.compile(rf"[-0-9a-ftuwv_.]{{{NAME_PART},}}")
 _INSIDE = """
 dialed <> '' AND (direction = 'internal' OR (destination_identity IS NOT NULL AND dialed = destination_number)
-    OR dialed IN (SELECT CAST(value AS TEXT) FROM json_each(?)))
+    OR dialed IN (SELECT CAST(value AS TEXT) FROM json_each(?)) OR dialed IN ({texts}))
 """
 _TOOK_PART = "cdrs.id IN (SELECT cdr FROM cdr_participants WHERE identity IN ({texts}))"
 # Of the calls of one user with one other side the last. Of a caller the other side is what it dialled.
@@ -164,7 +164,10 @@ def conditions(wanted: CdrFilter) -> Iterable[Condition]:
         if text is not None:
             yield _same(column, text)
     if wanted.inside is not None:
-        yield _INSIDE, [json_in(wanted.inside)]
+        # Bytes that are no valid UTF-8 have no JSON; and of the others there may be more than SQLite binds.
+        bound = encodable(wanted.inside)
+        others = [text for text in bound if isinstance(text, bytes)]
+        yield _INSIDE.format(texts=marks(others)), [json_in([text for text in bound if isinstance(text, str)]), *others]
     if wanted.after is not None:
         # A client asks for what is new since the last time.
         yield ("unlikely(cdrs.id >= ?)", [max(wanted.after, -_LARGEST)]) if wanted.after <= _LARGEST else ("0", [])
