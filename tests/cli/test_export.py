@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -78,7 +79,9 @@ class Place:
 
     async def start(self, *options: str) -> Process:
         command = [sys.executable, "-m", "bridge", "export", "--config", str(self.config), *options]
-        return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+        # A shell has what it starts in the background ignore SIGINT, and that is inherited.
+        heeding = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE, preexec_fn=heeding)
 
     async def run(self, *options: str) -> tuple[int, str, str]:
         """In this process, which is faster."""
