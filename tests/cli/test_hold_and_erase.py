@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from bridge.cli.main import main
 from bridge.core.records import FactKind
@@ -43,12 +42,6 @@ def config(tmp_path: Path) -> Path:
     )
     (tmp_path / "users.yml").write_text("users: [{identity: alice, name: Alice Quokka, extensions: ['99887']}]\n")
     return path
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def inside(config: Path, work: Callable[[House], Awaitable[Any]]) -> Any:
