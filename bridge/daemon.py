@@ -311,7 +311,6 @@ class Daemon:
                 recordings=Deleting(store, config.database, config.spool.local, utc_now),
                 call_book=SqliteCallBook(store, config.systemname, utc_now),
                 holding=SqliteHolding(store, config.database, _HOLD_WAIT_S),
-                rule_names=lambda: {placed.rule.id: placed.rule.name for placed in self._book.rules.rules},
             ),
             metrics=metrics,
         )

@@ -22,6 +22,7 @@ from bridge.core.space import LowSpace
 from bridge.core.store import AppendFact, PutExport
 from bridge.export_making import AnewError, Made, SpoolAwayError, ZipMaker, insist
 from bridge.mail import Mailer
+from bridge.noting import NotedLately
 from bridge.storage import export_parts
 from bridge.storage.database import SqliteStore
 from bridge.storage.export_parts import Recall, ended_fact, folder_of, remove_zip, zip_of
@@ -37,7 +38,6 @@ _OF_ONE_AT_MOST = 10
 _LOOK_EVERY_S = 5.0
 _AGAIN_S = 5.0
 _FORGET_AFTER = timedelta(days=30)
-_TAKEN_ANEW_AFTER = timedelta(minutes=10)
 _TAKEN_AT_MOST = 1000
 _OVER = frozenset({ExportStatus.DELETED, ExportStatus.ERROR})
 _REASONS = {one.value: one for one in Reason}
@@ -84,7 +84,7 @@ class Exporter:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._making: ExportId | None = None
-        self._taken: dict[tuple[ExportId, Identity], datetime] = {}
+        self._taken: NotedLately[tuple[ExportId, Identity]] = NotedLately(_TAKEN_AT_MOST)
 
     # What the API asks
 
@@ -147,22 +147,17 @@ class Exporter:
         if not await asyncio.to_thread(path.is_file):
             await self._drop(found, Reason.FILE_MISSING)
             raise ExportGoneError("the zip of this export is missing: ask for a new one")
-        await self._note_taken(found, reader)
+        # Of a zip that is fetched in many pieces there is one fact, not one for each.
+        taker = (export.id, reader.identity)
+        await self._taken.note(taker, self._clock(), partial(self._keep_taken, found, reader))
         return path
 
-    async def _note_taken(self, export: Export, reader: Reader) -> None:
-        """Once in ten minutes: of a zip that is fetched in many pieces there is one fact, not one for each."""
-        now, taker = self._clock(), (export.id, reader.identity)
-        before = self._taken.get(taker)
-        if before is not None and timedelta(0) <= now - before <= _TAKEN_ANEW_AFTER:
-            return
+    async def _keep_taken(self, export: Export, reader: Reader) -> None:
         await export_parts.hand_out(self._store, export.id)
         data = {"export": export.id, "recordings": export.recordings}
-        taken = Fact(FactKind.EXPORT_DOWNLOADED, now, data=data, personal={"identity": reader.identity})
+        personal = {"identity": reader.identity}
+        taken = Fact(FactKind.EXPORT_DOWNLOADED, self._clock(), data=data, personal=personal)
         await self._store.commit([AppendFact(taken)])
-        self._taken[taker] = now
-        if len(self._taken) > _TAKEN_AT_MOST:
-            del self._taken[next(iter(self._taken))]
 
     # The task
 

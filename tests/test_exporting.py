@@ -354,6 +354,12 @@ async def test_a_download_is_a_fact(desk: Desk) -> None:
     assert (fact.data, fact.personal) == ({"export": export.id, "recordings": 1}, {"identity": "eve"})
 
 
+async def test_parts_that_are_fetched_side_by_side_are_one_fact(desk: Desk) -> None:
+    export = await desk.made(await desk.call(1))
+    await asyncio.gather(*(desk.exporter.download(export, EVE) for _ in range(5)))
+    assert len(await desk.here.facts(FactKind.EXPORT_DOWNLOADED)) == 1
+
+
 async def test_who_fetched_an_export_is_known_of_each_call_in_it_when_the_export_is_long_gone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,8 +123,7 @@ async def add_tag(request: web.Request, access: Access) -> web.StreamResponse:
         new = await book.tag(call, tag, access.reader.identity)
     except TooManyOnCallError as error:
         raise TooManyHereError(error.message, most=error.most) from error
-    details = await book.details(call)
-    put = next((one for one in details.tags if one.tag == tag and one.by is not None), None)
+    put = next((one for one in await book.tags(call.number) if one.tag == tag and one.by is not None), None)
     if put is None:
         raise NotFoundError("the call, or the tag, is gone already")
     return json_response(tag_item(put), status=201 if new else 200)
@@ -182,7 +181,7 @@ def detail_item(details: CallDetails, reader: Reader, deps: Dependencies) -> Cal
         "notes": [note_item(one, reader) for one in details.notes],
         "holds": [hold_item(one) for one in details.holds] if reader.role is Role.ADMIN else [],
         "listened": [_listened_item(one) for one in listened],
-        "timeline": timeline(details.kept, reader, deps.rule_names()),
+        "timeline": timeline(details.kept, reader, deps.rules().names),
     }
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from typing_extensions import TypedDict
 
+from bridge.api import pages
 from bridge.api.answers import ForbiddenError, json_response
 from bridge.api.auth import Access
 from bridge.api.cdr_queries import CdrDaysQuery, CdrFields, CdrsQuery, Order, cursor_of, search_of, walk_of
@@ -15,7 +16,6 @@ from bridge.api.csv_lines import csv_line, wants_csv
 from bridge.api.dependencies import dependencies
 from bridge.api.operations import MediaType, Operation
 from bridge.api.validation import query_of
-from bridge.api.wazo import pages
 from bridge.core.access import Scope
 from bridge.core.cdr_lists import CdrFacets, CdrSearch, CdrWalk
 from bridge.core.cdr_views import CdrItem, cdr_item

@@ -17,7 +17,7 @@ from bridge.core.call_details import CallBook, Holding
 from bridge.core.commands import Answer, Verb
 from bridge.core.covered import Coverages
 from bridge.core.exports import Export, WantedRecording
-from bridge.core.ids import ChannelName, FactNumber, Identity, RuleId, SectionKey
+from bridge.core.ids import ChannelName, FactNumber, Identity, SectionKey
 from bridge.core.live import Contact, LiveCalls, NotReady
 from bridge.core.people import Directory, UserFlags
 from bridge.core.records import NumberedFact, Section
@@ -132,7 +132,7 @@ class Dependencies:
     `warnings` do not keep us from our work, but want an admin. `space` is the spool's room, None where unknown.
     `trusted_proxies` may say in X-Forwarded-For who asks. `tenant_uuid` is what Wazo's clients call this PBX,
     `server_host` the address at which Asterisk is reached. `keeping` and `keep_exports` are what the configuration
-    says of how long things are kept. `rule_names` are those of the rules in force.
+    says of how long things are kept.
     """
 
     store: Store
@@ -161,7 +161,6 @@ class Dependencies:
     keep_exports: timedelta = timedelta(days=2)
     call_book: CallBook | None = None
     holding: Holding | None = None
-    rule_names: Callable[[], Mapping[RuleId, str]] = dict
 
 
 DEPENDENCIES = web.AppKey("dependencies", Dependencies)

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from bridge.api import audio
+from bridge.api import audio, pages
 from bridge.api.dependencies import Dependencies, Exports
-from bridge.api.wazo import pages
 from bridge.core.access import Reader, Role
 from bridge.core.cdrs import CdrQuery
 from bridge.core.exports import Export, ExportId, WantedRecording, recordings_of

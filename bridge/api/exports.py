@@ -14,8 +14,7 @@ from bridge.api.auth import Access
 from bridge.api.cdr_queries import CdrFields, search_of
 from bridge.api.dependencies import Dependencies, Exports, dependencies
 from bridge.api.operations import MediaType, Operation
-from bridge.api.validation import WHOLE, Fields, Nothing, body_of, query_of
-from bridge.api.wazo.kinds import EMAIL
+from bridge.api.validation import EMAIL, WHOLE, Fields, Nothing, body_of, query_of
 from bridge.core.access import Reader, Scope
 from bridge.core.cdrs import CdrNumber, CdrQuery
 from bridge.core.errors import ExportGoneError, MediaError, TooManyExportsError

@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from bridge.api.answers import InvalidFieldsError, RequestError
 
 _BODY_S = 30
+EMAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:localhost|[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)"
+"""A mail address; nothing that could make further headers of a mail."""
 _WORDS = {
     "extra_forbidden": "there is no such field",
     "missing": "it is missing",

@@ -102,6 +102,11 @@ def facts_to_keep(talk: TalkFacts, rules: RuleSet) -> TalkFacts:
     )
 
 
+def flags_item(talk: TalkFacts) -> dict[str, list[str]]:
+    """Of each user whose flags are known, those that are on."""
+    return {user: [name for name in _FLAGS if getattr(flags, name)] for user, flags in talk.flags.items()}
+
+
 def facts_item(talk: TalkFacts) -> dict[str, Any]:
     """For JSON, without what is empty; `at` (it has a place of its own) is not in it."""
     item: dict[str, Any] = {
@@ -115,7 +120,7 @@ def facts_item(talk: TalkFacts) -> dict[str, Any]:
         "variables": dict(talk.variables),
         "channels": list(talk.channels),
         "call_id": talk.call_id,
-        "flags": {user: [name for name in _FLAGS if getattr(flags, name)] for user, flags in talk.flags.items()},
+        "flags": flags_item(talk),
     }
     return {name: value for name, value in item.items() if value}
 

@@ -81,7 +81,6 @@ class SectionBook:
             "requested_at": section.requested_at.isoformat(),
             **(extra or {}),
         }
-        owner = (section.owner,) if section.owner is not None else ()
         fact = Fact(
             kind=kind,
             at=at,
@@ -91,6 +90,6 @@ class SectionBook:
             file=section.file,
             data=data,
             personal={"identity": section.owner or ""},
-            audience=tuple(dict.fromkeys((*section.participants, *owner))),
+            audience=section.audience,
         )
         self._out.append(AppendFact(fact))

@@ -80,6 +80,9 @@ class CallBook(Protocol):
     async def notes(self, number: CdrNumber) -> Sequence[CallNote]:
         """Those of a call, oldest first."""
 
+    async def tags(self, number: CdrNumber) -> Sequence[CallTag]:
+        """Those of a call, in order."""
+
     async def tag(self, call: KeptCdr, tag: str, by: Identity) -> bool:
         """Put a tag on a call; False where it has it already from a person. Raises TooManyOnCallError."""
 

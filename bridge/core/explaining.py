@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from bridge.core.accounts import Reason
-from bridge.core.asked import Asked, AskedTalk, KeptRules, facts_item
+from bridge.core.asked import Asked, AskedTalk, KeptRules, flags_item
 from bridge.core.cdrs import CdrNumber
 from bridge.core.hindsight import Judged, distinct, judge, known_variables, recorded_in
 from bridge.core.ids import CallId, RuleId
@@ -253,7 +253,6 @@ def answers_item(
 
 def talk_item(talk: TalkFacts) -> TalkItem:
     """What the rules were asked, as JSON."""
-    item = facts_item(talk)
     return {
         "direction": str(talk.direction),
         "callers": sorted(talk.callers),
@@ -265,7 +264,7 @@ def talk_item(talk: TalkFacts) -> TalkItem:
         "at": epoch_ms(talk.at),
         "variables": dict(talk.variables),
         "channels": list(talk.channels),
-        "flags": item.get("flags", {}),
+        "flags": flags_item(talk),
     }
 
 

@@ -103,6 +103,12 @@ class Section:
         """What names this section."""
         return SectionKey(self.record_id, self.rule_id, self.file)
 
+    @property
+    def audience(self) -> tuple[Identity, ...]:
+        """Whom it concerns: those who took part in its talk, and its owner."""
+        owner = () if self.owner is None else (self.owner,)
+        return tuple(dict.fromkeys((*self.participants, *owner)))
+
 
 class FactKind(StrEnum):
     """What happened. The words are stable: streams and scripts see them."""

@@ -28,6 +28,11 @@ class RulesInForce:
     refused: tuple[Problem, ...] = ()
     refused_at: datetime | None = None
 
+    @property
+    def names(self) -> Mapping[RuleId, str]:
+        """Those of the rules."""
+        return {placed.rule.id: placed.rule.name for placed in self.rules.rules}
+
 
 class ProblemItem(TypedDict):
     """A mistake in a file."""

@@ -154,8 +154,7 @@ def _ms(at: datetime | None) -> int | None:
 
 def sees_section(section: Section, reader: Reader) -> bool:
     """Whether a section is this reader's to see: it took part in the talk, owns it, or may look over one who did."""
-    owner = () if section.owner is None else (section.owner,)
-    return reader.sees((*section.participants, *owner))
+    return reader.sees(section.audience)
 
 
 def sees_fact(fact: Fact, reader: Reader) -> bool:

@@ -16,6 +16,7 @@ from bridge.core.retention import covers
 from bridge.core.store import AppendFact
 from bridge.core.timeline import KINDS, Kept
 from bridge.storage import parties, rows
+from bridge.storage.coverage import KeptCoverage
 from bridge.storage.database import SqliteStore
 from bridge.storage.retention import new_id
 from bridge.storage.statements import SECTIONS
@@ -25,7 +26,6 @@ from bridge.storage.values import Row, json_in, texts_in, time_in, time_out
 _LISTENED = frozenset({FactKind.RECORDING_PLAYED, FactKind.RECORDING_DOWNLOADED})
 _LATER = timedelta(minutes=1)
 """Facts of a call may be stamped after its end by so much."""
-_AT_ONCE = 100
 
 _SECTIONS = SECTIONS + "WHERE sections.cdr = ? ORDER BY coalesce(started_at, requested_at), record_id, rule_id, file"
 _JOINED = "SELECT data ->> 'joined' AS joined FROM facts WHERE call_id = CAST(? AS TEXT) AND kind = 'call.joined'"
@@ -67,6 +67,7 @@ class SqliteCallBook:
 
     def __init__(self, store: SqliteStore, systemname: str, clock: Callable[[], datetime]) -> None:
         self._store = store
+        self._coverage = KeptCoverage(store)
         self._systemname = systemname
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -77,8 +78,7 @@ class SqliteCallBook:
         sections = [rows.section_of(row) for row in await self._store.select(_SECTIONS, number)]
         those = [parties.party_of(row) for row in await self._store.select(parties.PARTIES, number)]
         facts = await self._facts(call)
-        account = await self._account(call)
-        tags = [_tag_of(row) for row in await self._store.select(_TAGS, number)]
+        account = next(iter(await self._coverage.accounts([number])), None)
         keys = {section.key for section in sections}
         listened = [
             fact for fact in facts if fact.kind in _LISTENED and (fact.record_id, fact.rule_id, fact.file) in keys
@@ -96,7 +96,7 @@ class SqliteCallBook:
                 stretches=[] if account is None else await self._stretches(account),
                 facts=[fact for fact in facts if fact.kind in KINDS],
             ),
-            tags=tags,
+            tags=await self.tags(number),
             notes=await self.notes(number),
             listened=listened,
             holds=[one for one in holds if trace is not None and covers(one, trace)],
@@ -104,10 +104,14 @@ class SqliteCallBook:
 
     async def _exported(self, number: CdrNumber, sections: Sequence[Section]) -> list[Fact]:
         """For each recording that was in an export which somebody fetched the fact of that; it concerns those in it."""
-        in_it = {tuple(one.key): (*one.participants, *(() if one.owner is None else (one.owner,))) for one in sections}
+        in_it = {tuple(one.key): one.audience for one in sections}
         facts = [rows.fact_of(row).fact for row in await self._store.select(_EXPORTED, number)]
         keys = [(fact.record_id, fact.rule_id, fact.file) for fact in facts]
         return [replace(fact, audience=in_it[key]) for fact, key in zip(facts, keys, strict=True) if key in in_it]
+
+    async def tags(self, number: CdrNumber) -> Sequence[CallTag]:
+        """Those of a call, in order."""
+        return [_tag_of(row) for row in await self._store.select(_TAGS, number)]
 
     async def notes(self, number: CdrNumber) -> Sequence[CallNote]:
         """Those of a call, oldest first."""
@@ -181,16 +185,6 @@ class SqliteCallBook:
                 for row in await self._store.select(_FACTS, name, wanted, since, to):
                     found_facts[row["number"]] = rows.fact_of(row).fact
         return [found_facts[number] for number in sorted(found_facts)]
-
-    async def _account(self, call: KeptCdr) -> Account | None:
-        """What coverage knows of the call; a finished call ends at a moment that is hardly another's too."""
-        ended_at, last = call.cdr.ended_at, None
-        while accounts := await self._store.accounts(ended_at, ended_at + timedelta(microseconds=1), _AT_ONCE, last):
-            last = accounts[-1]
-            for account in accounts:
-                if account.number == call.number:
-                    return account
-        return None
 
     async def _stretches(self, account: Account) -> Sequence[Stretch]:
         began = min((talk.began_at for talk in account.talks), default=account.cdr.started_at)

@@ -194,7 +194,7 @@ async def test_pascoms_transfer_is_a_fact_once_the_file_is_fetched(house: House,
 async def test_at_the_bound_the_oldest_is_forgotten_and_becomes_a_fact_again(
     house: House, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handouts, "_MOST", 2)
+    monkeypatch.setattr(client.app[handouts.HANDOUTS]._noted, "_most", 2)
     key = await house.section()
     listeners = [await house.token(who) for who in (ALICE, BOB, ALICE)]
     for headers in (*listeners, listeners[2], listeners[0]):

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from bridge.api import pages
 from bridge.api.answers import json_response, json_text
 from bridge.api.auth import Access
 from bridge.api.csv_lines import wants_csv
 from bridge.api.dependencies import Dependencies, dependencies
-from bridge.api.wazo import cdr_csv, pages
+from bridge.api.wazo import cdr_csv
 from bridge.api.wazo.cdr_fields import CdrView
 from bridge.api.wazo.errors import CdrNotFoundError, MissingAccessError
 from bridge.api.wazo.user_ids import Users

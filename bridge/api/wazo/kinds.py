@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
+from bridge.api.validation import EMAIL
 from bridge.api.wazo.parsing import NULL, Kind, WrongError, problem
 
 _TRUE = ("t", "true", "on", "y", "yes", "1")
@@ -21,8 +22,6 @@ _TIME = re.compile(
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-EMAIL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:localhost|[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)"
-"""A mail address; nothing that could make further headers of a mail."""
 _EMAIL = re.compile(EMAIL)
 _LONGEST_EMAIL = 254
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 
-from bridge.api.wazo import pages
+from bridge.api import pages
 from bridge.core.access import Role
 from bridge.core.cdrs import CdrNumber, CdrPage, CdrQuery, recording_name
 from bridge.core.ids import CallId, Identity
